@@ -1,0 +1,1 @@
+"""Sources, lake, warehouse and recommender as one Dagster asset graph, and the `music` command."""

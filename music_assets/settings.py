@@ -1,0 +1,92 @@
+"""Settings of the asset graph and the embedded stack: the only reader of the environment in this package."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, field_validator
+
+from streaming import settings as streaming_settings
+
+
+class Settings(streaming_settings.Settings):
+    """What the asset graph and the embedded stack can be told from outside."""
+
+    postgres_embedded_port: int = Field(15432, description="Port of the embedded PostgreSQL.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL of your own, `postgresql://user:password@host:port/db`; empty: POSTGRES_* or embedded.",
+    )
+    postgres_host: str | None = Field(None, description="Host of your own PostgreSQL, instead of DATABASE_URL.")
+    postgres_port: int = Field(5432, description="Its port.")
+    postgres_user: str = Field("music", description="Its user.")
+    postgres_password: SecretStr | None = Field(None, description="Its password.")
+    postgres_db: str = Field("music", description="Its database.")
+    warehouse_target: Literal["postgres", "snowflake"] = Field("postgres", description="Where dbt builds the marts.")
+    redis_port: int = Field(16379, description="Port of the embedded Redis.")
+    redis_url: str | None = Field(
+        None, description="Redis of your own, `redis://host:port/0`; empty: the embedded one."
+    )
+    api_port: int = Field(8000, description="Port of the API.")
+
+    @field_validator("warehouse_target")
+    @classmethod
+    def _only_postgres(cls, value: str) -> str:
+        if value != "postgres":
+            raise ValueError("WAREHOUSE_TARGET=snowflake is not supported yet; valid: postgres")
+        return value
+
+    @property
+    def embedded_postgres(self) -> bool:
+        """Whether PostgreSQL is ours to start."""
+        return self.database_url is None and self.postgres_host is None
+
+    @property
+    def database(self) -> str:
+        """URL of the database to talk to: yours, or the embedded one."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.postgres_host is None:
+            return f"postgresql://music@127.0.0.1:{self.postgres_embedded_port}/music"
+        password = f":{quote(self.postgres_password.get_secret_value(), safe='')}" if self.postgres_password else ""
+        user = quote(self.postgres_user, safe="")
+        return f"postgresql://{user}{password}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether Redis is ours to start."""
+        return self.redis_url is None
+
+    @property
+    def redis(self) -> str:
+        """URL of the Redis to talk to: yours, or the embedded one."""
+        return self.redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
+
+    @property
+    def model_root(self) -> Path:
+        """Folder of the model bundles and of the pointer to the champion."""
+        return self.music_home / "models"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own folder: instance configuration, compute logs."""
+        return self.music_home / "dagster"
+
+    @property
+    def api_url(self) -> str:
+        """Where the API answers on this machine."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def dagster_url(self) -> str:
+        """Where the Dagster UI answers on this machine."""
+        return f"http://127.0.0.1:{self.dagster_port}"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""The thin API: takes events in, serves the gold assets; no Spark, no Dagster, no training."""

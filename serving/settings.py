@@ -1,0 +1,30 @@
+"""Settings of the API: the only reader of the environment in this package."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+
+from music_assets import settings as music_settings
+
+
+class Settings(music_settings.Settings):
+    """What the API can be told from outside."""
+
+    spool_limit: int = Field(100_000, gt=0, description="Events kept here while the broker is away; full: 503.")
+    produce_timeout_seconds: float = Field(
+        2, gt=0, description="How long a request waits for the broker before its events are spooled."
+    )
+
+    @property
+    def spool_path(self) -> Path:
+        """SQLite file of the events that wait for the broker."""
+        return self.music_home / "spool" / "events.sqlite"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()

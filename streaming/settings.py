@@ -1,0 +1,129 @@
+"""Settings of the event log and the lake: the only reader of the environment in this package.
+
+Names are those of the environment, without a prefix. Any of them can be given as `NAME_FILE`, the path
+of a file that holds the value, as orchestrators mount secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+class SecretFileSource(PydanticBaseSettingsSource):
+    """Reads `NAME_FILE` for every field `name`, so that no secret needs to be in the environment."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Return the content of the file that `<FIELD>_FILE` names, or None."""
+        path = os.environ.get(f"{field_name.upper()}_FILE")  # noqa: TID251 - this is the reader
+        if not path:
+            return None, field_name, False
+        return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values of all fields that a file gives."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Settings(BaseSettings):
+    """What the streaming package can be told from outside."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    music_home: Path = Field(Path(".music"), description="State of the embedded stack: data, logs, bundles.")
+    jars_path: Path = Field(Path(".music/jars"), description="Jars of the broker and of Spark: `kafka/`, `spark/`.")
+    kafka_port: int = Field(19092, description="Port of the embedded broker.")
+    kafka_bootstrap_servers: str = Field("", description="Brokers of your own; empty: the embedded one.")
+    lakehouse_path: str = Field("", description="Root of the lake; empty: `lake` below MUSIC_HOME.")
+    storage_format: Literal["delta", "parquet"] = Field("delta", description="File format of the lake's tables.")
+    s3_endpoint: str | None = Field(None, description="Address of the object store of an `s3a://` lake.")
+    s3_access_key: SecretStr | None = Field(None, description="Key id for the object store.")
+    s3_secret_key: SecretStr | None = Field(None, description="Secret for the object store.")
+    spark_master: str = Field("local[2]", description="Where Spark runs.")
+    spark_driver_memory: str = Field("1500m", description="Heap of the one Spark JVM.")
+    stream_engine: Literal["spark", "python"] = Field("spark", description="Engine of the streaming jobs.")
+    stream_port: int = Field(9108, description="Metrics, health and control of the streaming jobs.")
+    silver_interval_seconds: float = Field(
+        5, gt=0, description="Time between silver batches: each costs a commit per table."
+    )
+    bronze_interval_seconds: float = Field(60, gt=0, description="Time between bronze batches.")
+    trending_interval_seconds: float = Field(300, gt=0, description="Time between ticks of the 1 h trending.")
+    max_offsets_per_trigger: int = Field(
+        500_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
+    )
+    dagster_port: int = Field(3000, description="Port of the Dagster UI, where materialisations are reported.")
+
+    @field_validator("music_home", "jars_path", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("storage_format")
+    @classmethod
+    def _only_delta(cls, value: str) -> str:
+        if value != "delta":
+            raise ValueError("STORAGE_FORMAT=parquet is not supported yet; valid: delta")
+        return value
+
+    @field_validator("stream_engine")
+    @classmethod
+    def _only_spark(cls, value: str) -> str:
+        if value != "spark":
+            raise ValueError("STREAM_ENGINE=python is not supported yet; valid: spark")
+        return value
+
+    @field_validator("lakehouse_path")
+    @classmethod
+    def _only_local(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError("LAKEHOUSE_PATH on an object store is not supported yet; valid: a local path")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: arguments, environment, `NAME_FILE`, `.env`."""
+        return init_settings, env_settings, SecretFileSource(settings_cls), dotenv_settings
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Brokers to talk to: yours, or the embedded one."""
+        return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def embedded_kafka(self) -> bool:
+        """Whether the broker is ours to start."""
+        return not self.kafka_bootstrap_servers
+
+    @property
+    def lake_root(self) -> Path:
+        """Root folder of the lake."""
+        return Path(self.lakehouse_path).expanduser().resolve() if self.lakehouse_path else self.music_home / "lake"
+
+    @property
+    def checkpoint_root(self) -> Path:
+        """Where the jobs keep their checkpoints."""
+        return self.lake_root / "_checkpoints"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()

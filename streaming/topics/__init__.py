@@ -1,0 +1,98 @@
+"""The topics: one reviewed YAML file each, beside examples that every reader must take or refuse.
+
+`TOPICS` is the registry all else is derived from: the broker's topics (`streaming.topics.admin`), the
+lake's tables (`streaming.tables`) and the assets of the first stages.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from streaming.events import EVENT_MODELS, MODELS, EventType, Message
+
+FOLDER: Final = Path(__file__).parent
+EXAMPLES: Final = FOLDER / "examples"
+"""`examples/<topic>/v<version>/good-*.json` must parse; `bad-<reason>-*.json` must be refused for that reason."""
+
+_DAY_MS: Final = 86_400_000
+
+
+class Topic(BaseModel):
+    """One topic as its file declares it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str
+    owner: str
+    event: str
+    versions: tuple[int, ...] = Field(min_length=1)
+    partitions: int = Field(ge=1, description="Never changed in place: it would move listeners to other partitions.")
+    retention_days: int | None = Field(None, ge=1)
+    compacted: bool = False
+    key: str = Field(description="Field of the event that is the message key.")
+    producers: tuple[str, ...] = Field(min_length=1)
+    consumers: tuple[str, ...] = Field(min_length=1)
+    table: str = Field(description="Table below bronze and silver.")
+    dead_letter: str
+    stale_after_minutes: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Topic:
+        if self.compacted == (self.retention_days is not None):
+            raise ValueError(f"topic {self.name}: give either retention_days or compacted: true")
+        if self.event not in MODELS:
+            raise ValueError(f"topic {self.name}: event must be one of {', '.join(MODELS)}")
+        if self.key not in self.model.model_fields:
+            raise ValueError(f"topic {self.name}: key must be a field of {self.event}")
+        return self
+
+    @property
+    def model(self) -> type[Message]:
+        """The pydantic model of the topic's messages."""
+        return MODELS[self.event]
+
+    @property
+    def event_type(self) -> EventType | None:
+        """The event type that belongs here; None for catalogue and recommendations."""
+        return next((kind for kind, model in EVENT_MODELS.items() if model is self.model), None)
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The broker's settings of the topic."""
+        if self.compacted:
+            return {"cleanup.policy": "compact", "compression.type": "producer"}
+        retention = str((self.retention_days or 0) * _DAY_MS)
+        return {"cleanup.policy": "delete", "retention.ms": retention, "compression.type": "producer"}
+
+
+@cache
+def topics() -> dict[str, Topic]:
+    """Return every topic by name, in the order of the names."""
+    files = sorted(FOLDER.glob("*.yaml"))
+    return {file.stem: Topic(name=file.stem, **yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files}
+
+
+def event_topic(event_type: EventType) -> Topic:
+    """Return the topic that events of a type are routed to."""
+    return next(topic for topic in topics().values() if topic.event_type is event_type)
+
+
+def event_topics() -> list[Topic]:
+    """Return the topics that hold listening events."""
+    return [topic for topic in topics().values() if topic.event_type is not None]
+
+
+def catalog_topics() -> list[Topic]:
+    """Return the compacted topics: their tables hold the last value of each key."""
+    return [topic for topic in topics().values() if topic.compacted]
+
+
+def log_topics() -> list[Topic]:
+    """Return the topics whose every position counts in the ledger: all but the compacted ones."""
+    return [topic for topic in topics().values() if not topic.compacted]
