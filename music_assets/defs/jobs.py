@@ -1,0 +1,35 @@
+"""The jobs a person starts, how runs execute, and the sensors that let assets move by themselves."""
+
+from typing import Final
+
+import dagster as dg
+
+STAGES: Final = (
+    "topic", "bronze", "silver", "deadletter", "lake", "gold", "staging", "intermediate", "marts", "recommender", "online",
+)  # fmt: skip
+"""Every stage between the broker and the API, by the first part of the asset keys."""
+
+_SELECTION: Final[dg.AssetSelection] = dg.AssetSelection.key_prefixes(*[[stage] for stage in STAGES])
+
+
+@dg.definitions
+def jobs() -> dg.Definitions:
+    """Bind the job, the executor and the automation sensors."""
+    platform = dg.define_asset_job(
+        "platform",
+        selection=_SELECTION,
+        description="Takes everything from the topics to the API up to now: lake, warehouse, recommender, bundle.",
+    )
+    return dg.Definitions(
+        jobs=[platform],
+        # One process a run: a fresh interpreter per step costs three seconds, a step here forty milliseconds.
+        executor=dg.in_process_executor,
+        sensors=[
+            dg.AutomationConditionSensorDefinition(
+                "move_with_upstream",
+                target=_SELECTION,
+                default_status=dg.DefaultSensorStatus.RUNNING,
+                description="Starts what a condition in `music_assets.automation` asks for.",
+            )
+        ],
+    )
