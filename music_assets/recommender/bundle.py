@@ -1,0 +1,310 @@
+"""The model bundle: a folder that serves, checked to the byte before it does.
+
+Below the root: `<version>/` with the model's arrays and names and a manifest written last, and small pointer files:
+`champion` (what the API follows), `previous` (the way back), `released` (what the gate let pass). A bundle is
+written beside its place, synced and renamed; a pointer is replaced in one step, so a reader sees the old or the new.
+It holds items only and nothing of any listener.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import numpy as np
+from scipy import sparse
+
+from music_assets.recommender.manifest import MANIFEST, read_manifest, write_manifest
+from music_assets.recommender.models.base import ItemModel
+from streaming.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Set
+
+KEPT: Final = 5
+"""Bundles kept beside those that a pointer names."""
+
+Pointer = Literal["champion", "previous", "released"]
+
+_PROBE_HISTORY: Final = 3
+_PROBE_ANSWERS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One recommendation: the item, its score, the model that brought it, and why, as a sentence."""
+
+    item_id: str
+    score: float
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What goes into a bundle.
+
+    Attributes:
+        model: what serves, fitted to everything known.
+        holdout: the same settings fitted up to `cutoff` only: what a successor is compared with, without a leak.
+        recipe: the name of the recipe.
+        settings: the settings it picked.
+        metrics: means of the holdout model after the cut-off.
+        cutoff: where the test part began, microseconds since 1970.
+        data_until: the last listen known, microseconds since 1970.
+        names: item id to what a person calls it; an item without a name is called by its id.
+    """
+
+    model: ItemModel
+    holdout: ItemModel
+    recipe: str
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    cutoff: int
+    data_until: int
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A loaded bundle, ready to answer."""
+
+    version: str
+    created_at: datetime
+    contents: Contents
+
+    @cached_property
+    def _popular(self) -> list[str]:
+        return [self.contents.model.items[column] for column in self.contents.model.by_popularity]
+
+    def recommend(self, history: Mapping[str, float], *, k: int, exclude: Set[str] = frozenset()) -> list[Scored]:
+        """Recommend what a history speaks for, then what is popular; never what was heard or is excluded.
+
+        Args:
+            history: item id to listens; unknown items are passed over.
+            k: most items to return.
+            exclude: item ids not to return.
+        """
+        column = self.contents.model.column
+        heard = {column[item]: count for item, count in history.items() if item in column}
+        answers = self.contents.model.fold_in(
+            np.fromiter(heard.keys(), dtype=np.int64, count=len(heard)),
+            np.fromiter(heard.values(), dtype=np.float32, count=len(heard)),
+            k=k,
+            exclude=np.asarray([column[item] for item in exclude if item in column], dtype=np.int64),
+        )
+        return [
+            self._popular_item(place) if reason.because is None else self._spoken_for(place, score, reason.because)
+            for place, score, reason in answers
+        ]
+
+    def popular(self, *, k: int, exclude: Set[str] = frozenset()) -> list[Scored]:
+        """Return the most popular items."""
+        column = self.contents.model.column
+        chosen: list[Scored] = []
+        for item in self._popular:
+            if len(chosen) == k:
+                break
+            if item not in exclude:
+                chosen.append(self._popular_item(column[item]))
+        return chosen
+
+    def similar(self, item_id: str, *, k: int) -> list[Scored]:
+        """Return what listening to an item speaks for; empty if it is unknown or the model knows no likeness."""
+        place = self.contents.model.column.get(item_id)
+        if place is None:
+            return []
+        found = self.contents.model.similar(place, k=k)
+        return [self._spoken_for(other, weight, place) for other, weight in found]
+
+    def _spoken_for(self, place: int, score: float, because: int) -> Scored:
+        items = self.contents.model.items
+        name = self.contents.names.get(items[because], items[because])
+        return Scored(items[place], score, self.contents.recipe, f"because you played {name}")
+
+    def _popular_item(self, place: int) -> Scored:
+        model = self.contents.model
+        return Scored(model.items[place], float(model.popularity[place]), "popularity", "popular with all listeners")
+
+
+def write(root: Path, contents: Contents, *, created_at: datetime | None = None) -> str:
+    """Write a bundle beside the others and return its version; no pointer moves."""
+    created_at = created_at or datetime.now(UTC)
+    version = f"{created_at:%Y%m%dT%H%M%S%fZ}-{contents.recipe}"
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        _write_files(folder, contents)
+        write_manifest(folder, _facts(version, created_at, contents))
+        folder.chmod(0o755)
+        _sync(folder)
+        folder.rename(root / version)
+        _sync(root)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return version
+
+
+def load(root: Path, version: str) -> Bundle:
+    """Load a bundle after checking every byte and its known answers.
+
+    Raises:
+        IntegrityError: it is missing, half-written, damaged, of another format, or answers otherwise than when made.
+    """
+    folder = root / version
+    manifest = read_manifest(folder)
+    try:
+        bundle = _assemble(folder, manifest)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise IntegrityError(
+            f"model bundle {version} cannot be read: {error}; train again, or promote another one"
+        ) from error
+    if not _agrees(_probe(bundle.contents.model), manifest["probe"]):
+        raise IntegrityError(f"model bundle {version} does not give its known answers: it must not serve")
+    return bundle
+
+
+def pointer(root: Path, name: Pointer) -> str | None:
+    """Return the version that a pointer names, or None."""
+    try:
+        return (root / name).read_text("utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def champion(root: Path) -> str | None:
+    """Return the version that serves, or None before the first release."""
+    return pointer(root, "champion")
+
+
+def release(root: Path, version: str) -> None:
+    """Mark a version as let pass by the gate; it serves once it is promoted."""
+    load(root, version)
+    _point(root, "released", version)
+
+
+def promote(root: Path, version: str) -> None:
+    """Let a version serve, after it proved whole; the one before stays reachable as `previous`.
+
+    Raises:
+        IntegrityError: the bundle is not whole; the champion stays.
+    """
+    load(root, version)
+    current = champion(root)
+    if current == version:
+        return
+    if current is not None:
+        _point(root, "previous", current)
+    _point(root, "champion", version)
+
+
+def versions(root: Path) -> list[str]:
+    """Return all bundles, the oldest first."""
+    return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+
+
+def prune(root: Path, *, keep: int = KEPT) -> list[str]:
+    """Remove all but the latest bundles and those that a pointer names; return what went."""
+    named = {pointer(root, name) for name in get_args(Pointer)}
+    gone = [version for version in versions(root)[: -keep or None] if version not in named]
+    for version in gone:
+        shutil.rmtree(root / version)
+    return gone
+
+
+def _point(root: Path, name: Pointer, version: str) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=root)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(version + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(root / name)
+    _sync(root)
+
+
+def _write_files(folder: Path, contents: Contents) -> None:
+    for name, model in (("model", contents.model), ("holdout", contents.holdout)):
+        np.savez(
+            folder / f"{name}.npz",
+            popularity=model.popularity,
+            data=model.neighbours.data.astype(np.float32),
+            indices=model.neighbours.indices.astype(np.int32),
+            indptr=model.neighbours.indptr.astype(np.int64),
+        )
+        (folder / f"{name}_items.json").write_text(json.dumps(model.items), "utf-8")
+    names = {item: contents.names[item] for item in contents.model.items if item in contents.names}
+    (folder / "names.json").write_text(json.dumps(names), "utf-8")
+
+
+def _facts(version: str, created_at: datetime, contents: Contents) -> dict[str, Any]:
+    return {
+        "version": version,
+        "created_at": created_at.isoformat(),
+        "recipe": contents.recipe,
+        "settings": dict(contents.settings),
+        "metrics": dict(contents.metrics),
+        "cutoff": contents.cutoff,
+        "data_until": contents.data_until,
+        "weighting": {"model": contents.model.weighting, "holdout": contents.holdout.weighting},
+        "probe": _probe(contents.model),
+    }
+
+
+def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
+    model, holdout = (_read_model(folder, name, manifest["weighting"][name]) for name in ("model", "holdout"))
+    contents = Contents(
+        model=model,
+        holdout=holdout,
+        names=json.loads((folder / "names.json").read_text("utf-8")),
+        **{name: manifest[name] for name in ("recipe", "settings", "metrics", "cutoff", "data_until")},
+    )
+    created_at = datetime.fromisoformat(manifest["created_at"])
+    return Bundle(version=manifest["version"], created_at=created_at, contents=contents)
+
+
+def _read_model(folder: Path, name: str, weighting: Any) -> ItemModel:
+    items = tuple(json.loads((folder / f"{name}_items.json").read_text("utf-8")))
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        neighbours = sparse.csr_matrix(parts, shape=(len(items), len(items)))
+        return ItemModel(items=items, popularity=arrays["popularity"], neighbours=neighbours, weighting=weighting)
+
+
+def _probe(model: ItemModel) -> list[dict[str, Any]]:
+    """Return what the model answers to a made-up listener of its most popular items."""
+    heard = model.by_popularity[:_PROBE_HISTORY]
+    answers = model.fold_in(
+        heard, np.ones(len(heard), dtype=np.float32), k=_PROBE_ANSWERS, exclude=np.empty(0, dtype=np.int64)
+    )
+    return [{"item_id": model.items[place], "score": score} for place, score, _ in answers]
+
+
+def _agrees(ours: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]) -> bool:
+    """Compare answers: the same scores within float32, the same items but where scores are that close."""
+    ours, known = list(ours), list(known)
+    return (
+        len(ours) == len(known)
+        and all(
+            np.isclose(mine["score"], its["score"], rtol=1e-4, atol=1e-7) for mine, its in zip(ours, known, strict=True)
+        )
+        and {entry["item_id"] for entry in ours} == {entry["item_id"] for entry in known}
+    )
+
+
+def _sync(folder: Path) -> None:
+    """Force a folder's entries, and the files directly in it, to the disk."""
+    for path in [*(entry for entry in folder.iterdir() if entry.is_file()), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

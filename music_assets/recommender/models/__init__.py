@@ -1,0 +1,1 @@
+"""Candidate models behind one interface: settings that `fit` interactions into an `ItemModel`."""

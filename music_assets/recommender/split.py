@@ -1,0 +1,95 @@
+"""The global split by time: a model learns what was heard before a moment and is judged by what came after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from scipy import sparse
+
+from music_assets.recommender.interactions import Interactions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TEST_SHARE: Final = 0.2
+"""Share of the time, at its end, that is kept for the test."""
+
+_STRAY_SHARE: Final = 0.001
+"""Share of the earliest listens that does not count for where time begins: one listen of 1970 must not move it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Both parts of a split.
+
+    Attributes:
+        cutoff: first microsecond of the test part.
+        train: the listens before it, with the vocabularies of that time.
+        history: listens before the cut-off of the listeners under test: CSR, (listeners, train items), float32.
+        test: 1 for each item a listener first heard after the cut-off: CSR, (listeners, train items + new items). The
+            columns beyond the train items are items nobody had heard before: they count in the ideal, as misses.
+        left_out: listeners without a history or without anything new, who cannot be judged.
+    """
+
+    cutoff: int
+    train: Interactions
+    history: Any
+    test: Any
+    left_out: int
+
+    @property
+    def listeners(self) -> int:
+        """Listeners under test."""
+        return int(self.history.shape[0])
+
+
+def cutoff_of(interactions: Interactions, test_share: float = TEST_SHARE) -> int:
+    """Return the moment at which the last share of the time begins, in microseconds since 1970."""
+    if not len(interactions):
+        return 0
+    first = float(np.quantile(interactions.time, _STRAY_SHARE, method="lower"))
+    last = float(interactions.time.max())
+    return int(last - (last - first) * test_share)
+
+
+def split_at(interactions: Interactions, cutoff: int) -> Split:
+    """Split at a moment; what the listener had heard before it is no test item."""
+    train = interactions.before(cutoff)
+    user, item = _new_pairs(interactions, train, cutoff)
+    judged = np.unique(user)
+    columns = max(len(train.items), int(item.max(initial=-1)) + 1)
+    test = sparse.csr_matrix(
+        (np.ones(len(item), dtype=np.float32), (np.searchsorted(judged, user), item)), shape=(len(judged), columns)
+    )
+    return Split(
+        cutoff=cutoff,
+        train=train,
+        history=train.counts[judged],
+        test=test,
+        left_out=len(interactions.users) - len(judged),
+    )
+
+
+def _new_pairs(
+    interactions: Interactions, train: Interactions, cutoff: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (train user, item) of every first listen after the cut-off; unheard items get numbers past the train's."""
+    later = interactions.time >= cutoff
+    user = _translate(interactions.users, train.users)[interactions.user[later]]
+    item = _translate(interactions.items, train.items)[interactions.item[later]]
+    unheard = item < 0
+    item[unheard] = len(train.items) + interactions.item[later][unheard]
+    pairs = np.unique(np.stack([user[user >= 0], item[user >= 0]]), axis=1)
+    heard = np.zeros(pairs.shape[1], dtype=bool)
+    known = pairs[1] < len(train.items)
+    if known.any():
+        heard[known] = np.asarray(train.counts[pairs[0][known], pairs[1][known]]).ravel() > 0
+    return pairs[0][~heard], pairs[1][~heard]
+
+
+def _translate(names: tuple[str, ...], target: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return for each name its index in the target, or -1."""
+    index = {name: position for position, name in enumerate(target)}
+    return np.asarray([index.get(name, -1) for name in names], dtype=np.int64)
