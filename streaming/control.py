@@ -1,0 +1,71 @@
+"""Talks to the stream service: is it alive, and be current as of now."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+from streaming.errors import TimeoutExpiredError, UnavailableError
+
+JOBS: Final = ("stream_kafka_to_bronze", "stream_kafka_to_silver", "stream_trending_to_gold")
+"""The jobs by name, in the order in which one run of all goes through them."""
+
+
+class TableProgress(BaseModel):
+    """What a run did to a table: rows it added, and rows there are now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows_added: int
+    rows_total: int
+
+
+class RunReport(BaseModel):
+    """What a run did: seconds it took, and each table by its id."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job: str
+    seconds: float
+    tables: dict[str, TableProgress]
+
+
+class StreamClient:
+    """The service on this machine.
+
+    Args:
+        port: its control port.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def alive(self) -> bool:
+        """Whether the service answers and its streams run."""
+        try:
+            return httpx.get(f"{self._url}/health", timeout=2).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def run(self, job: str, timeout: float = 300) -> RunReport:
+        """Wait until a job has taken in all that was there when this was called.
+
+        Args:
+            job: one of `JOBS`.
+            timeout: seconds to wait.
+
+        Raises:
+            TimeoutExpiredError: it took longer.
+            UnavailableError: the service does not answer, or the job failed.
+        """
+        try:
+            answer = httpx.post(f"{self._url}/run", params={"job": job}, timeout=httpx.Timeout(timeout, connect=2))
+        except httpx.TimeoutException as error:
+            raise TimeoutExpiredError(f"{job} did not become current within {timeout:.0f} s") from error
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"the stream service at {self._url} does not answer; is it up?") from error
+        if answer.status_code != httpx.codes.OK:
+            raise UnavailableError(f"{job} failed: {answer.text.strip()}")
+        return RunReport.model_validate_json(answer.content)

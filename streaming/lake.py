@@ -1,0 +1,102 @@
+"""Reads the lake without a JVM, and makes its tables.
+
+Every part that only looks (the API, the warehouse load, the checks, the ledger) goes through here; rows are
+written only by `streaming.sinks`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
+from streaming.errors import UnavailableError
+from streaming.tables import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from streaming.tables import Table
+
+_CHECKPOINT_INTERVAL: Final = "100"
+"""Commits between two Delta checkpoints: each costs seconds in a stream, and readers take 100 small files well."""
+
+
+class Lake:
+    """A lake's root folder and the Delta tables below it.
+
+    Args:
+        root: folder that holds `bronze/`, `silver/`, `deadletter/`, `gold/` and `lake/`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table was made."""
+        return bool(DeltaTable.is_deltatable(str(table.path(self.root))))
+
+    def open(self, table: Table) -> DeltaTable:
+        """Return the table's newest version.
+
+        Raises:
+            UnavailableError: the table was not made yet.
+        """
+        if not self.exists(table):
+            raise UnavailableError(f"table {table.id} is not in the lake at {self.root}; start the streams first")
+        return DeltaTable(str(table.path(self.root)))
+
+    def version(self, table: Table) -> int:
+        """Return the number of the newest commit."""
+        return int(self.open(table).version())
+
+    def read(self, table: Table, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
+        """Return the table's rows in no particular order.
+
+        Args:
+            table: what to read.
+            columns: names to keep; None: all.
+            where: rows to keep, such as `pc.field("kafka_offset") >= 10`.
+        """
+        dataset = self.open(table).to_pyarrow_dataset()
+        return dataset.to_table(columns=list(columns) if columns is not None else None, filter=where)
+
+    def batches(self, table: Table, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the table's rows in batches, for tables that may not fit into memory."""
+        yield from self.open(table).to_pyarrow_dataset().to_batches(filter=where)
+
+    def count(self, table: Table) -> int:
+        """Return the number of rows, from the log where it is known and from the files' footers otherwise."""
+        actions = pa.table(self.open(table).get_add_actions(flatten=True))
+        if "num_records" not in actions.column_names or actions.column("num_records").null_count:
+            return int(self.open(table).to_pyarrow_dataset().count_rows())
+        return int(pc.sum(actions.column("num_records"), min_count=0).as_py() or 0)
+
+    def create(self, table: Table) -> None:
+        """Make the table if it is not there, empty and with its properties."""
+        if self.exists(table):
+            return
+        DeltaTable.create(
+            str(table.path(self.root)),
+            table.schema,
+            mode="ignore",
+            name=table.id.replace("/", "_"),
+            description=table.grain,
+            configuration=_properties(table),
+        )
+
+    def create_all(self) -> None:
+        """Make every table of the lake, so that streams never race to make one and readers find an empty one."""
+        for table in tables().values():
+            self.create(table)
+
+
+def _properties(table: Table) -> dict[str, str | None]:
+    properties: dict[str, Any] = {
+        "delta.checkpointInterval": _CHECKPOINT_INTERVAL,
+        "delta.dataSkippingStatsColumns": ",".join(table.skip_columns),
+    }
+    return properties

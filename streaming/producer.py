@@ -1,0 +1,106 @@
+"""Puts messages on topics and tells when the broker has them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException, Producer
+
+from streaming.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from confluent_kafka import KafkaError, Message
+
+_POLL_SECONDS: Final = 0.1
+"""How long the poll thread waits for acknowledgements at a time: an upper bound of closing, not of delivery."""
+
+
+class EventProducer:
+    """One producer of a process: acknowledged by all replicas, idempotent, compressed, in batches of 5 ms.
+
+    Make it after any fork. A thread of its own serves the acknowledgements, so `send` never waits for the broker.
+
+    Args:
+        bootstrap_servers: the brokers.
+        client_id: name of the process in the broker's log.
+        delivery_timeout_ms: how long a message may wait for its acknowledgement before it counts as failed.
+        queue_messages: how many messages may wait here.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        client_id: str,
+        delivery_timeout_ms: int = 120_000,
+        queue_messages: int = 100_000,
+    ) -> None:
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "client.id": client_id,
+                "acks": "all",
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "delivery.timeout.ms": delivery_timeout_ms,
+                "queue.buffering.max.messages": queue_messages,
+                "allow.auto.create.topics": False,
+                "log_level": 0,
+            }
+        )
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="kafka-acknowledgements", daemon=True)
+        self._thread.start()
+
+    def send(
+        self,
+        topic: str,
+        *,
+        key: str,
+        value: bytes | None,
+        headers: dict[str, bytes] | None = None,
+        on_done: Callable[[str | None], None],
+    ) -> None:
+        """Queue one message.
+
+        Args:
+            topic: where to.
+            key: decides the partition.
+            value: the message; None removes the key from a compacted topic.
+            headers: trace and redrive fields.
+            on_done: called from the poll thread with None when the broker has the message, else with the error's text.
+
+        Raises:
+            UnavailableError: too many messages wait for the broker already.
+        """
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            on_done(None if error is None else error.str())
+
+        try:
+            self._producer.produce(
+                topic, key=key.encode(), value=value, headers=list((headers or {}).items()), on_delivery=delivered
+            )
+        except BufferError as error:
+            raise UnavailableError("too many messages wait for the Kafka broker; try again later") from error
+        except KafkaException as error:
+            raise UnavailableError(f"the message for {topic} was not taken: {error.args[0].str()}") from error
+
+    def flush(self, timeout: float) -> int:
+        """Wait until all that is queued is acknowledged or failed; return how many are left after `timeout` seconds."""
+        return int(self._producer.flush(timeout))
+
+    def close(self, timeout: float = 10) -> int:
+        """Flush, end the poll thread and return how many messages are left."""
+        left = self.flush(timeout)
+        self._closing.set()
+        self._thread.join()
+        return left
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(_POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""Where rows leave a job: every write to the lake is here, and each can be repeated."""

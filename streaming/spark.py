@@ -1,0 +1,70 @@
+"""The one place that says how Spark runs: sessions of services, runs and tests are all made from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from streaming.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from streaming.settings import Settings
+
+KAFKA_SOURCE: Final[dict[str, str]] = {
+    # The connector's defaults leave a third of the speed on the table.
+    "kafka.max.poll.records": "20000",
+    "kafka.max.partition.fetch.bytes": str(8 << 20),
+    "kafka.fetch.max.bytes": str(64 << 20),
+    "kafka.receive.buffer.bytes": str(1 << 20),
+    # Offsets that the broker lost are an error a person must see, never a silent gap.
+    "failOnDataLoss": "true",
+    "includeHeaders": "true",
+}
+"""Options of every read from Kafka."""
+
+
+def spark_config(settings: Settings) -> dict[str, str]:
+    """Return the whole configuration of a session.
+
+    Small data on few cores: two shuffle partitions, two snapshot partitions, no UI, times in UTC.
+    """
+    jars = sorted((settings.jars_path / "spark").glob("*.jar"))
+    return {
+        "spark.app.name": "music",
+        "spark.master": settings.spark_master,
+        "spark.jars": ",".join(str(jar) for jar in jars),
+        "spark.driver.memory": settings.spark_driver_memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC",
+        "spark.default.parallelism": "2",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.warehouse.dir": str(settings.music_home / "spark-warehouse"),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+        "spark.sql.streaming.metricsEnabled": "false",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "WARN",
+    }
+
+
+def session(settings: Settings) -> SparkSession:
+    """Start the process's Spark session, or return it when it runs.
+
+    Raises:
+        ConfigurationError: Spark's jars are not there.
+    """
+    from pyspark.sql import SparkSession
+
+    config = spark_config(settings)
+    if not config["spark.jars"]:
+        raise ConfigurationError(f"no jars in {settings.jars_path / 'spark'}; fetch them with `music up`")
+    builder = SparkSession.builder
+    for key, value in config.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
