@@ -1,0 +1,140 @@
+"""Plays of radio stations from a CSV file (`radio,date,time,title,artist`), the station as the listener.
+
+Times are local times of Brussels without a zone. In spring the hour 02:00-03:00 does not exist: such a time
+is read with the offset before the change, one hour later on the clock. In autumn 02:00-03:00 comes twice: the
+file does not say which one is meant, the first is taken. Artists and titles come in many spellings: an item
+id is made of what remains without case, accents and punctuation, and the most frequent spelling is the name.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from music_assets.sources.feed import ClientEvent, Feed, TopicTruth, Truth, catalogue_truth
+from streaming.errors import ConfigurationError
+from streaming.events import ArtistRecord, CatalogRecord, SongRecord
+
+SOURCE: Final = "radio"
+ZONE: Final = ZoneInfo("Europe/Brussels")
+COLUMNS: Final = ("radio", "date", "time", "title", "artist")
+_SLUG_LENGTH: Final = 48
+
+
+@dataclass(frozen=True)
+class Play:
+    """One row of the file."""
+
+    station: str
+    played_at: datetime
+    title: str
+    artist: str
+
+    @property
+    def artist_id(self) -> str:
+        """`artist:...` of the normalised name."""
+        return f"artist:{_slug(self.artist)}"
+
+    @property
+    def track_id(self) -> str:
+        """`track:...` of the normalised name and title."""
+        return f"track:{_slug(self.artist, self.title)}"
+
+
+def feed(file: Path) -> Feed:
+    """Return the feed of a file: every row is posted, exact repetitions included.
+
+    Raises:
+        ConfigurationError: the file is missing or no file of plays.
+    """
+    records: list[CatalogRecord] = [*_artists(file), *_songs(file)]
+    total = sum(1 for _ in plays(file))
+    distinct = len({(play.station, play.track_id, play.played_at) for play in plays(file)})
+    return Feed(
+        name=SOURCE, title=f"radio plays, {total:,} rows of {file.name}", catalogue=records,
+        events=lambda: (_event(play) for play in plays(file)), fixed=True,
+        truth=Truth(
+            posted=total,
+            topics={"events_listens": TopicTruth(received=total, stored=distinct, duplicate=total - distinct)},
+            catalogue=catalogue_truth(records),
+        ),
+    )  # fmt: skip
+
+
+def plays(file: Path) -> Iterator[Play]:
+    """Yield the rows of a file in its order.
+
+    Raises:
+        ConfigurationError: the file is missing, or its header is another one.
+    """
+    if not file.is_file():
+        raise ConfigurationError(f"{file} is missing: give a CSV file of radio plays")
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = csv.reader(lines)
+        header = tuple(next(rows, ()))
+        if header != COLUMNS:
+            raise ConfigurationError(f"{file.name} must start with {','.join(COLUMNS)}, not {','.join(header)[:80]}")
+        for station, day, time, title, artist in rows:
+            yield Play(station, utc(day, time), title.strip(), artist.strip())
+
+
+def utc(day: str, time: str) -> datetime:
+    """Return the UTC time of a local one, `YYYY-MM-DD` and `HH:MM`.
+
+    `fold=0`, the default, gives the offset before a change of clocks both where the hour is missing and
+    where it comes twice.
+    """
+    return datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=ZONE).astimezone(UTC)
+
+
+@lru_cache(maxsize=65_536)
+def _slug(*parts: str) -> str:
+    """Return a readable id of normalised parts; the digest keeps what was cut or has no Latin letters apart."""
+    words = [_normal(part) for part in parts]
+    digest = hashlib.blake2b("\x1f".join(words).encode(), digest_size=5).hexdigest()
+    readable = re.sub(r"[^a-z0-9]+", "-", " ".join(words))[:_SLUG_LENGTH].strip("-")
+    return f"{readable}-{digest}" if readable else digest
+
+
+def _normal(text: str) -> str:
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return " ".join(re.sub(r"[\W_]+", " ", plain.casefold()).split()) or text.casefold()
+
+
+def _event(play: Play) -> ClientEvent:
+    return {
+        "user_id": play.station,
+        "event_type": "listen",
+        "item_id": play.track_id,
+        "timestamp": play.played_at.isoformat(),
+        "source": SOURCE,
+    }
+
+
+def _artists(file: Path) -> Iterator[ArtistRecord]:
+    for item_id, name in _names((play.artist_id, play.artist) for play in plays(file)).items():
+        yield ArtistRecord(item_id=item_id, name=name, source=SOURCE)
+
+
+def _songs(file: Path) -> Iterator[SongRecord]:
+    artist = {play.track_id: play.artist_id for play in plays(file)}
+    for item_id, name in _names((play.track_id, play.title) for play in plays(file)).items():
+        yield SongRecord(item_id=item_id, name=name, source=SOURCE, artist_id=artist[item_id])
+
+
+def _names(spellings: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """Return the most frequent spelling by id; of equal ones the first in order of the alphabet."""
+    votes: dict[str, Counter[str]] = {}
+    for item_id, spelling in spellings:
+        votes.setdefault(item_id, Counter())[spelling] += 1
+    return {item: min(counts, key=lambda name: (-counts[name], name)) for item, counts in votes.items()}
