@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from music_assets.sources.catalogue import Catalogue
 from music_assets.sources.feed import ForeignMessage
 from streaming.events import SCHEMA_VERSION
+from streaming.parse import Reason
 from streaming.topics import Topic, event_topics
 
 SOURCE: Final = "foreign"
@@ -26,18 +27,18 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True)
 class Planted:
-    """A foreign message and what must become of it; `reason` and `field` only of a dead letter."""
+    """A foreign message and what must become of it; a dead letter has a reason."""
 
     message: ForeignMessage
     fate: Fate
-    reason: str | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
 class _Spoil:
     """One way to break a message: fields to set or a function of the bytes, and the reason it must be refused for."""
 
-    reason: str
+    reason: Reason
     fields: Fields
     raw: Callable[[bytes], bytes | None] | None = None
 
@@ -45,20 +46,22 @@ class _Spoil:
 def _spoils(topic: Topic, anchor: datetime) -> list[_Spoil]:
     other = next(each.event_type for each in event_topics() if each.name != topic.name)
     return [
-        _Spoil("malformed", {}, lambda value: value[: len(value) // 2]),
-        _Spoil("malformed", {}, lambda _: b"\xff\xfe not JSON"),
-        _Spoil("malformed", {}, lambda value: b"[" + value + b"]"),
-        _Spoil("empty", {}, lambda _: None),
-        _Spoil("invalid", {"user_id": 7}),
-        _Spoil("invalid", {"ms_played": "long"}),
-        _Spoil("invalid", {"ms_played": 2**70}),
-        _Spoil("missing", {"item_id": None}),
-        _Spoil("missing", {"timestamp": None}),
-        _Spoil("invalid", {"item_id": "podcast:42"}),
-        _Spoil("invalid", {"rating": 11}),
-        _Spoil("wrong_topic", {"event_type": str(other), "rating": 3}),
-        _Spoil("future_time", {"timestamp": (anchor + timedelta(days=365)).isoformat()}),
-        _Spoil("schema_version", {"schema_version": SCHEMA_VERSION + 98}),
+        _Spoil(Reason.MALFORMED_JSON, {}, lambda value: value[: len(value) // 2]),
+        _Spoil(Reason.NOT_UTF8, {}, lambda _: b"\xff\xfe not JSON"),
+        _Spoil(Reason.NOT_AN_OBJECT, {}, lambda value: b"[" + value + b"]"),
+        _Spoil(Reason.EMPTY_MESSAGE, {}, lambda _: None),
+        _Spoil(Reason.WRONG_TYPE, {"user_id": 7}),
+        _Spoil(Reason.WRONG_TYPE, {"ms_played": "long"}),
+        _Spoil(Reason.OUT_OF_RANGE, {"ms_played": 2**40}),
+        _Spoil(Reason.OUT_OF_RANGE, {"rating": 11}),
+        _Spoil(Reason.MISSING_FIELD, {"item_id": None}),
+        _Spoil(Reason.MISSING_FIELD, {"timestamp": None}),
+        _Spoil(Reason.BAD_FORMAT, {"item_id": "podcast:42"}),
+        _Spoil(Reason.BAD_FORMAT, {"timestamp": "yesterday"}),
+        _Spoil(Reason.UNKNOWN_EVENT_TYPE, {"event_type": "skip"}),
+        _Spoil(Reason.WRONG_TOPIC, {"event_type": str(other)}),
+        _Spoil(Reason.FUTURE_TIME, {"timestamp": (anchor + timedelta(days=365)).isoformat()}),
+        _Spoil(Reason.UNKNOWN_SCHEMA_VERSION, {"schema_version": SCHEMA_VERSION + 98}),
     ]
 
 
@@ -73,7 +76,9 @@ def _for_topic(rng: Random, catalogue: Catalogue, topic: Topic, *, anchor: datet
     planted += [Planted(_message(topic, event), "duplicate") for event in good[:TWICE]]
     # The thief's message goes under the key of the listener it steals from: a key is the producer's choice.
     thief = {**good[-1], "user_id": _listener(rng)}
-    planted.append(Planted(_message(topic, thief, key=good[-1]["user_id"]), "dead_lettered", "event_id_taken"))
+    planted.append(
+        Planted(_message(topic, thief, key=good[-1]["user_id"]), "dead_lettered", Reason.EVENT_ID_OF_ANOTHER_LISTENER)
+    )
     for spoil in _spoils(topic, anchor) * TIMES_BROKEN:
         event = {**_good(rng, catalogue, topic, anchor=anchor), **spoil.fields}
         message = _message(topic, {name: value for name, value in event.items() if value is not None})

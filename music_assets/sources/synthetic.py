@@ -118,7 +118,7 @@ def _topics(good: Iterable[ClientEvent], planted: Iterable[Planted]) -> dict[str
             received=received[topic] + sum(count for (name, _), count in fates.items() if name == topic),
             stored=len(stored) + fates[topic, "stored"],
             duplicate=received[topic] - len(stored) + fates[topic, "duplicate"],
-            dead_lettered={reason: count for (name, reason), count in reasons.items() if name == topic},
+            dead_lettered={str(reason): count for (name, reason), count in reasons.items() if name == topic},
             event_id_conflicts=conflicts[topic],
         )
         for topic, stored in rows.items()

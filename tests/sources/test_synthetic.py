@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +13,8 @@ import pytest
 from music_assets.sources import synthetic
 from music_assets.sources.feed import catalogue_messages
 from streaming.events import check_time
-from streaming.topics import event_topics
+from streaming.parse import Reason, Rejection, parse
+from streaming.topics import event_topics, topics
 
 ANCHOR = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 SIZE = synthetic.Size(listeners=80, artists=12, tracks=120, events=4000)
@@ -114,6 +118,45 @@ def test_tastes_say_more_than_popularity(world: synthetic.World) -> None:
     assert sum(shares) / len(shares) > 0.8
 
 
+def test_the_parser_gives_every_message_the_fate_that_was_planted(world: synthetic.World) -> None:
+    """Counts every topic again, message by message, with the platform's own parser."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    owners: dict[tuple[str, str], str] = {}
+    for topic, value in _messages(world):
+        outcome = parse(topic, value, now=ANCHOR)
+        counts[topic]["received"] += 1
+        if isinstance(outcome, Rejection):
+            counts[topic][outcome.reason] += 1
+        elif owners.setdefault((topic, outcome["event_id"]), outcome["user_id"]) != outcome["user_id"]:
+            counts[topic][Reason.EVENT_ID_OF_ANOTHER_LISTENER] += 1
+        else:
+            counts[topic]["good"] += 1
+    for topic, truth in world.feed.truth.topics.items():
+        found = counts[topic]
+        assert found.pop("received") == truth.received
+        stored = sum(1 for name, _ in owners if name == topic)
+        assert stored == truth.stored
+        assert found.pop("good") - stored == truth.duplicate
+        assert found == truth.dead_lettered
+        assert truth.received == truth.stored + truth.duplicate + truth.dead_letters
+
+
+def test_the_parser_refuses_what_the_api_must_refuse_for_the_same_field(world: synthetic.World) -> None:
+    posted = list(world.feed.events())
+    assert world.feed.truth.rejected == Counter(world.refused.values())
+    for place, field in world.refused.items():
+        event = posted[place]
+        topic = f"events_{event.get('event_type')}s" if event.get("event_type") != "skip" else "events_listens"
+        outcome = parse(topic if topic in topics() else "events_listens", json.dumps(event).encode(), now=ANCHOR)
+        if field == "mood":
+            assert not isinstance(outcome, Rejection), (
+                "on a topic unknown fields are ignored: only the API refuses them"
+            )
+        else:
+            assert isinstance(outcome, Rejection)
+            assert outcome.field == field
+
+
 def test_every_topic_gets_good_and_broken_foreign_messages(world: synthetic.World) -> None:
     for topic in event_topics():
         fates = Counter(each.fate for each in world.planted if each.message.topic == topic.name)
@@ -122,13 +165,19 @@ def test_every_topic_gets_good_and_broken_foreign_messages(world: synthetic.Worl
         assert fates["dead_lettered"] >= 20
 
 
+def _messages(world: synthetic.World) -> Iterator[tuple[str, bytes | None]]:
+    for place, event in enumerate(world.feed.events()):
+        if place not in world.refused:
+            yield f"events_{event['event_type']}s", json.dumps(event).encode()
+    for each in world.planted:
+        yield each.message.topic, each.message.value
+
+
 def _when(event: dict[str, str]) -> datetime:
     return datetime.fromisoformat(event["timestamp"])
 
 
 def _good(world: synthetic.World) -> synthetic.World:
-    from dataclasses import replace
-
     good = tuple(event for place, event in enumerate(world.feed.events()) if place not in world.refused)
     return replace(world, feed=replace(world.feed, events=lambda: iter(good)))
 
