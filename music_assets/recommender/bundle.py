@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
-from scipy import sparse
 
+from music_assets.recommender.files import read_model, save_model, sync
 from music_assets.recommender.manifest import MANIFEST, read_manifest, write_manifest
-from music_assets.recommender.models.base import ItemModel
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
+
+    from music_assets.recommender.models.base import ItemModel
 
 KEPT: Final = 5
 """Bundles kept beside those that a pointer names."""
@@ -145,9 +146,9 @@ def write(root: Path, contents: Contents, *, created_at: datetime | None = None)
         _write_files(folder, contents)
         write_manifest(folder, _facts(version, created_at, contents))
         folder.chmod(0o755)
-        _sync(folder)
+        sync(folder)
         folder.rename(root / version)
-        _sync(root)
+        sync(root)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return version
@@ -228,19 +229,12 @@ def _point(root: Path, name: Pointer, version: str) -> None:
         os.fsync(file.fileno())
     Path(temporary).chmod(0o644)
     Path(temporary).replace(root / name)
-    _sync(root)
+    sync(root)
 
 
 def _write_files(folder: Path, contents: Contents) -> None:
-    for name, model in (("model", contents.model), ("holdout", contents.holdout)):
-        np.savez(
-            folder / f"{name}.npz",
-            popularity=model.popularity,
-            data=model.neighbours.data.astype(np.float32),
-            indices=model.neighbours.indices.astype(np.int32),
-            indptr=model.neighbours.indptr.astype(np.int64),
-        )
-        (folder / f"{name}_items.json").write_text(json.dumps(model.items), "utf-8")
+    save_model(folder, "model", contents.model)
+    save_model(folder, "holdout", contents.holdout)
     names = {item: contents.names[item] for item in contents.model.items if item in contents.names}
     (folder / "names.json").write_text(json.dumps(names), "utf-8")
 
@@ -254,29 +248,19 @@ def _facts(version: str, created_at: datetime, contents: Contents) -> dict[str, 
         "metrics": dict(contents.metrics),
         "cutoff": contents.cutoff,
         "data_until": contents.data_until,
-        "weighting": {"model": contents.model.weighting, "holdout": contents.holdout.weighting},
         "probe": _probe(contents.model),
     }
 
 
 def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
-    model, holdout = (_read_model(folder, name, manifest["weighting"][name]) for name in ("model", "holdout"))
     contents = Contents(
-        model=model,
-        holdout=holdout,
+        model=read_model(folder, "model"),
+        holdout=read_model(folder, "holdout"),
         names=json.loads((folder / "names.json").read_text("utf-8")),
         **{name: manifest[name] for name in ("recipe", "settings", "metrics", "cutoff", "data_until")},
     )
     created_at = datetime.fromisoformat(manifest["created_at"])
     return Bundle(version=manifest["version"], created_at=created_at, contents=contents)
-
-
-def _read_model(folder: Path, name: str, weighting: Any) -> ItemModel:
-    items = tuple(json.loads((folder / f"{name}_items.json").read_text("utf-8")))
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        neighbours = sparse.csr_matrix(parts, shape=(len(items), len(items)))
-        return ItemModel(items=items, popularity=arrays["popularity"], neighbours=neighbours, weighting=weighting)
 
 
 def _probe(model: ItemModel) -> list[dict[str, Any]]:
@@ -298,13 +282,3 @@ def _agrees(ours: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]
         )
         and {entry["item_id"] for entry in ours} == {entry["item_id"] for entry in known}
     )
-
-
-def _sync(folder: Path) -> None:
-    """Force a folder's entries, and the files directly in it, to the disk."""
-    for path in [*(entry for entry in folder.iterdir() if entry.is_file()), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

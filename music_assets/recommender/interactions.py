@@ -29,6 +29,13 @@ copy (
     from marts.fct_listens
 ) to stdout (format csv)
 """
+_NAMES: Final = """
+select artist_id, artist_name from marts.dim_artist where artist_name is not null
+union all
+select album_id, album_name from marts.dim_album where album_name is not null
+union all
+select track_id, track_name from marts.dim_track where track_name is not null
+"""
 _COLUMNS: Final = {"user_id": pa.string(), "item_id": pa.string(), "listened_at": pa.int64()}
 
 
@@ -129,6 +136,12 @@ def read_listens(connection: psycopg.Connection[Any]) -> Iterator[pa.RecordBatch
         except pa.ArrowInvalid as error:
             if "Empty CSV" not in str(error):
                 raise
+
+
+def read_names(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Return item id to the name of the artist, album or track, for the items that have one."""
+    with connection.cursor() as cursor:
+        return dict(cursor.execute(_NAMES).fetchall())
 
 
 class _CopyStream(io.RawIOBase):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from music_assets.recommender.metrics import evaluate
 from music_assets.recommender.models.base import Weighting
@@ -13,6 +13,8 @@ from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from music_assets.recommender.interactions import Interactions
     from music_assets.recommender.models.base import Model
 
@@ -37,6 +39,10 @@ class Recipe:
 
     name: str
     grid: tuple[Model, ...]
+
+    def build(self, settings: Mapping[str, Any]) -> Model:
+        """Return the model of settings picked before."""
+        return replace(self.grid[0], **settings)
 
     def tuned(self, train: Interactions) -> Model:
         """Return the settings with the best NDCG on the last fifth of the training time."""

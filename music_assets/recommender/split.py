@@ -44,6 +44,14 @@ class Split:
         """Listeners under test."""
         return int(self.history.shape[0])
 
+    def leak(self) -> str | None:
+        """Return what of the test part the training part knows, as a sentence, or None."""
+        late = int((self.train.time >= self.cutoff).sum())
+        if late:
+            return f"{late} listens of the training part lie after the cut-off"
+        heard = int(self.history.multiply(self.test[:, : self.history.shape[1]]).nnz)
+        return f"{heard} items under test were heard before the cut-off" if heard else None
+
 
 def cutoff_of(interactions: Interactions, test_share: float = TEST_SHARE) -> int:
     """Return the moment at which the last share of the time begins, in microseconds since 1970."""

@@ -121,13 +121,12 @@ class ItemModel:
         """Answer one history: (column, score, reason), best first, without what is heard or excluded."""
         weights = weigh(counts, self.weighting).astype(np.float32)
         rows = self.neighbours[heard]
-        spoken = rows.data * np.repeat(weights, np.diff(rows.indptr))
-        scores = np.bincount(rows.indices, weights=spoken, minlength=len(self.items)).astype(np.float32) + self.prior
+        scores = np.asarray(rows.T @ weights + self.prior, dtype=np.float32)
         scores[heard] = -np.inf
         scores[exclude] = -np.inf
         best = top(scores[None, :], k)[0]
         best = best[best >= 0]
-        because = _loudest(rows, spoken, best, len(self.items))
+        because = _loudest(rows, weights, best)
         return [
             (int(column), float(scores[column]), Reason(int(heard[row]) if row >= 0 else None))
             for column, row in zip(best, because, strict=True)
@@ -147,6 +146,7 @@ class ItemModel:
         )
 
 
+@dataclass(frozen=True)
 class Model(ABC):
     """A candidate model before it has seen data: a frozen dataclass of settings."""
 
@@ -169,13 +169,15 @@ def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return np.where(np.isfinite(np.take_along_axis(chosen, order, axis=1)), ranked, -1)
 
 
-def _loudest(rows: Any, spoken: NDArray[Any], best: NDArray[np.int64], items: int) -> NDArray[np.int64]:
-    """Return for each column in `best` the row that spoke most for it, or -1 where none spoke for it at all."""
-    place = np.full(items, -1, dtype=np.int64)
+def _loudest(rows: Any, weights: NDArray[np.float32], best: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each column in `best` the row that speaks most for it, or -1 where none speaks for it at all."""
+    place = np.full(rows.shape[1], -1, dtype=np.int32)
     place[best] = np.arange(len(best))
-    said = np.flatnonzero((place[rows.indices] >= 0) & (spoken > 0))
-    said = said[np.argsort(spoken[said], kind="stable")]
-    row_of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    said = np.flatnonzero(place[rows.indices] >= 0)
+    row = np.searchsorted(rows.indptr, said, side="right") - 1
+    volume = rows.data[said] * weights[row]
+    order = np.argsort(volume, kind="stable")
+    order = order[volume[order] > 0]
     loudest = np.full(len(best), -1, dtype=np.int64)
-    loudest[place[rows.indices[said]]] = row_of[said]
+    loudest[place[rows.indices[said[order]]]] = row[order]
     return loudest

@@ -1,0 +1,33 @@
+"""What must be true of what the API reads."""
+
+import dagster as dg
+
+from music_assets.resources import PlatformResource
+
+
+@dg.asset_check(asset=["online", "bundle"])
+def api_follows_the_released_bundle(platform: PlatformResource) -> dg.AssetCheckResult:
+    """The champion's pointer names the version that the gate released last."""
+    from music_assets.recommender import bundle
+
+    root = platform.settings().model_root
+    serves, released = bundle.champion(root), bundle.pointer(root, "released")
+    return dg.AssetCheckResult(
+        passed=serves is not None and serves == released,
+        description=f"{serves} serves, {released} was released",
+    )
+
+
+@dg.asset_check(asset=["online", "features"])
+def every_listener_has_a_history(platform: PlatformResource) -> dg.AssetCheckResult:
+    """The online store holds one history per listener, those who vanished are gone."""
+    from redis import Redis
+
+    from music_assets.recommender.features import PREFIX
+    from music_assets.recommender.training import Workshop
+
+    settings = platform.settings()
+    known = len(Workshop(settings.model_root).listens().users)
+    with Redis.from_url(settings.redis) as client:
+        stored = sum(1 for _ in client.scan_iter(match=f"{PREFIX}*", count=1000))
+    return dg.AssetCheckResult(passed=stored == known, metadata={"stored": stored, "listeners": known})

@@ -1,0 +1,142 @@
+"""The recommender: listens from the marts, candidates measured on one split by time, and the gate."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
+from music_assets.resources import PlatformResource
+
+OWNERS: Final = ["team:platform"]
+DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
+
+@dg.asset(
+    key=["recommender", "interactions"],
+    deps=[["marts", "fct_listens"]],
+    kinds={"postgres", "numpy"},
+    automation_condition=WHEN_CHECKED,
+    group_name="recommender",
+    owners=OWNERS,
+    freshness_policy=DAILY,
+)
+def interactions(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """Who heard what when: one entry per listen, with the moment at which the test part of the time begins."""
+    from music_assets.recommender.interactions import Interactions, read_listens
+    from music_assets.recommender.training import Workshop
+
+    with platform.connect() as connection:
+        listens = Interactions.collect(read_listens(connection))
+    split = Workshop(platform.settings().model_root).prepare(listens)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(listens),
+            "listeners": len(listens.users),
+            "items": len(listens.items),
+            "cutoff": dg.MetadataValue.timestamp(datetime.fromtimestamp(split.cutoff / 1e6, UTC)),
+            "test_listeners": split.listeners,
+            "listeners_left_out": split.left_out,
+        }
+    )
+
+
+def _candidate(name: str, description: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["recommender", f"candidates_{name}"],
+        deps=[["recommender", "interactions"]],
+        kinds={"numpy"},
+        automation_condition=ON_CRON_DAILY,
+        description=description,
+        group_name="recommender",
+        owners=OWNERS,
+        freshness_policy=DAILY,
+    )
+    def candidate(platform: PlatformResource) -> dg.MaterializeResult[None]:
+        from music_assets.recommender.training import Workshop
+
+        trained = Workshop(platform.settings().model_root).train(name)
+        return dg.MaterializeResult(
+            metadata={
+                **trained.evaluation.means(),
+                "settings": dg.MetadataValue.json(trained.settings),
+                "test_listeners": trained.evaluation.listeners,
+                "items": len(trained.holdout.items),
+            }
+        )
+
+    return candidate
+
+
+candidates_popularity = _candidate(
+    "popularity", "What most listeners heard, fitted up to the cut-off: one score per item. The floor for every model."
+)
+candidates_ease = _candidate(
+    "ease", "EASE, each item predicted from the others, fitted up to the cut-off: the strongest neighbours per item."
+)
+
+
+@dg.asset(
+    key=["recommender", "leaderboard"],
+    deps=[["recommender", "candidates_popularity"], ["recommender", "candidates_ease"]],
+    kinds={"numpy"},
+    automation_condition=WHEN_CHECKED,
+    group_name="recommender",
+    owners=OWNERS,
+    freshness_policy=DAILY,
+)
+def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """One row per model, the champion among them: its metrics on the same listeners, and the gain over popularity."""
+    from music_assets.recommender.training import Workshop
+
+    rows = Workshop(platform.settings().model_root).leaderboard()
+    names = list(rows[0].metrics)
+    header = f"| model | {' | '.join(names)} | NDCG over popularity |\n|{'---|' * (len(names) + 2)}\n"
+    lines = [
+        f"| {row.model} | {' | '.join(f'{row.metrics[name]:.4f}' for name in names)} | {row.over_popularity} |"
+        for row in rows
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            "leaderboard": dg.MetadataValue.md(header + "\n".join(lines)),
+            "models": dg.MetadataValue.json({row.model: row.metrics for row in rows}),
+            "dagster/row_count": len(rows),
+        }
+    )
+
+
+@dg.asset(
+    key=["recommender", "champion"],
+    deps=[
+        ["recommender", "leaderboard"],
+        ["marts", "dim_artist"],
+        ["marts", "dim_album"],
+        ["marts", "dim_track"],
+    ],
+    kinds={"numpy"},
+    # The names change with every build of the marts; only a new leaderboard is a reason to judge again.
+    automation_condition=dg.AutomationCondition.eager().allow(dg.AssetSelection.assets(["recommender", "leaderboard"]))
+    & dg.AutomationCondition.all_deps_blocking_checks_passed(),
+    group_name="recommender",
+    owners=OWNERS,
+    freshness_policy=DAILY,
+)
+def champion(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """The one bundle that may serve: the challenger refitted on everything if the gate lets it, else what served."""
+    from music_assets.recommender.interactions import read_names
+    from music_assets.recommender.training import Workshop
+
+    with platform.connect() as connection:
+        names = read_names(connection)
+    outcome = Workshop(platform.settings().model_root).release(names)
+    return dg.MaterializeResult(
+        metadata={
+            "version": outcome.version,
+            "released": outcome.verdict.released,
+            "reason": outcome.verdict.reason,
+            "test_listeners": outcome.verdict.listeners,
+            "over_popularity": str(outcome.verdict.over_popularity),
+            "over_champion": str(outcome.verdict.over_champion),
+            **outcome.verdict.metrics,
+        }
+    )

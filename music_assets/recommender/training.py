@@ -1,0 +1,261 @@
+"""The steps from listens to a released bundle, each a pure call over a work folder below the model root.
+
+The work folder holds what one step leaves for the next: the listens, each candidate fitted up to the cut-off with
+its evaluation. It is written anew by every run, and unlike a bundle it names listeners (by their random ids).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import structlog
+
+from music_assets.recommender import bundle
+from music_assets.recommender.files import read_model, replaced, save_model
+from music_assets.recommender.gate import Champion, Verdict, judge
+from music_assets.recommender.interactions import Interactions
+from music_assets.recommender.metrics import PER_LISTENER, Evaluation, Interval, difference, evaluate
+from music_assets.recommender.recipes import EASE, POPULARITY, K, recipe
+from music_assets.recommender.split import Split, cutoff_of, split_at
+from streaming.errors import IntegrityError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from music_assets.recommender.models.base import ItemModel
+
+CANDIDATES: Final = (POPULARITY, EASE)
+CHALLENGER: Final = EASE
+"""The recipe that asks to serve; popularity serves where it is refused and nothing better served before."""
+
+_log: Final = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A recipe fitted up to the cut-off and measured after it.
+
+    Attributes:
+        recipe: its name.
+        settings: what it picked.
+        cutoff: where the test part began, microseconds since 1970.
+        data: names the listens it saw.
+        holdout: the fitted model.
+        evaluation: its metrics.
+        champion: version and metrics of the bundle that served, on the same listeners; None if none served.
+    """
+
+    recipe: str
+    settings: dict[str, Any]
+    cutoff: int
+    data: str
+    holdout: ItemModel
+    evaluation: Evaluation
+    champion: tuple[str, Evaluation] | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the leaderboard."""
+
+    model: str
+    metrics: dict[str, float]
+    over_popularity: Interval
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a training: the verdict on the challenger and the version to serve from now on."""
+
+    verdict: Verdict
+    version: str
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The steps of a training, in the order of their methods.
+
+    Attributes:
+        root: the model root, with the bundles and the work folder.
+    """
+
+    root: Path
+
+    @property
+    def _work(self) -> Path:
+        return self.root / "work"
+
+    def prepare(self, interactions: Interactions) -> Split:
+        """Keep the listens and fix the cut-off, which never moves back: a champion would be judged on what it saw.
+
+        Raises:
+            UnavailableError: there are no listens.
+        """
+        if not len(interactions):
+            raise UnavailableError("marts.fct_listens holds no listens yet: send some, then build the marts")
+        served = self._champion()
+        cutoff = max(cutoff_of(interactions), served.contents.cutoff if served else 0)
+        self._work.mkdir(parents=True, exist_ok=True)
+        with replaced(self._work / "interactions") as folder:
+            interactions.save(folder)
+            (folder / "cutoff.json").write_text(json.dumps(cutoff), "utf-8")
+        return split_at(interactions, cutoff)
+
+    def listens(self) -> Interactions:
+        """Return the listens that `prepare` kept."""
+        return Interactions.open(self._work / "interactions")
+
+    def split(self) -> Split:
+        """Return those listens split at the cut-off that `prepare` fixed."""
+        cutoff = (self._work / "interactions" / "cutoff.json").read_text("utf-8")
+        return split_at(self.listens(), json.loads(cutoff))
+
+    def train(self, name: str) -> Candidate:
+        """Pick a recipe's settings and fit it, both on the listens before the cut-off; measure it on those after."""
+        split = self.split()
+        model = recipe(name).tuned(split.train)
+        holdout = model.fit(split.train)
+        served = self._champion()
+        theirs = served and _measure(served.contents.holdout.aligned(split.train.items), split)
+        candidate = Candidate(
+            recipe=name,
+            settings=asdict(model),
+            cutoff=split.cutoff,
+            data=_fingerprint(split),
+            holdout=holdout,
+            evaluation=_measure(holdout, split),
+            champion=(served.version, theirs) if served and theirs else None,
+        )
+        with replaced(self._work / name) as folder:
+            _save_candidate(folder, candidate)
+        return candidate
+
+    def leaderboard(self) -> list[Row]:
+        """Return all candidates and the champion on the same listeners, the best first."""
+        candidates = self._candidates()
+        measured = {name: candidate.evaluation for name, candidate in candidates.items()}
+        champion = self._judged_champion(candidates)
+        if champion:
+            measured[f"champion ({champion.name})"] = champion.evaluation
+        floor = measured[POPULARITY].ndcg
+        rows = [Row(name, entry.means(), difference(entry.ndcg, floor)) for name, entry in measured.items()]
+        return sorted(rows, key=lambda row: -row.metrics[f"ndcg@{K}"])
+
+    def release(self, names: Mapping[str, str]) -> Outcome:
+        """Judge the challenger and mark what shall serve: its refit on everything, the champion, or popularity."""
+        candidates = self._candidates()
+        challenger = candidates[CHALLENGER]
+        verdict = judge(
+            challenger.recipe,
+            challenger.evaluation,
+            candidates[POPULARITY].evaluation,
+            self._judged_champion(candidates),
+        )
+        served = self._champion()
+        if verdict.released:
+            version = self._refit(challenger, names)
+        elif served is None or served.contents.recipe == POPULARITY:
+            version = self._refit(candidates[POPULARITY], names)
+        else:
+            version = served.version
+        bundle.release(self.root, version)
+        outcome = Outcome(verdict, version)
+        with replaced(self._work / "outcome") as folder:
+            (folder / "outcome.json").write_text(json.dumps(asdict(outcome)), "utf-8")
+        return outcome
+
+    def outcome(self) -> Outcome:
+        """Return what the last `release` said, in words; the intervals are in its metadata."""
+        said = json.loads((self._work / "outcome" / "outcome.json").read_text("utf-8"))
+        told = {name: said["verdict"][name] for name in ("released", "reason", "listeners", "metrics")}
+        return Outcome(Verdict(**told), said["version"])
+
+    def _candidates(self) -> dict[str, Candidate]:
+        found = {name: _read_candidate(self._work / name, name) for name in CANDIDATES}
+        if len({candidate.data for candidate in found.values()}) > 1:
+            raise UnavailableError("the candidates saw different listens: materialise all recommender/candidates_*")
+        return found
+
+    def _champion(self) -> bundle.Bundle | None:
+        version = bundle.champion(self.root)
+        try:
+            return bundle.load(self.root, version) if version else None
+        except IntegrityError as error:
+            # A broken champion cannot serve; it must not keep its successor from being trained as well.
+            _log.warning("champion_unreadable", version=version, error=str(error))
+            return None
+
+    def _judged_champion(self, candidates: Mapping[str, Candidate]) -> Champion | None:
+        """Return the champion as the gate sees it; popularity is compared with in any case and is none."""
+        served = self._champion()
+        if served is None or served.contents.recipe == POPULARITY:
+            return None
+        name, challenger = served.contents.recipe, candidates[CHALLENGER]
+        if name != CHALLENGER and name in candidates:
+            return Champion(name=name, evaluation=candidates[name].evaluation, same_recipe=False)
+        if challenger.champion is None or challenger.champion[0] != served.version:
+            raise UnavailableError(
+                f"the champion became {served.version} after the training: materialise recommender/candidates_* again"
+            )
+        return Champion(name=served.version, evaluation=challenger.champion[1], same_recipe=name == CHALLENGER)
+
+    def _refit(self, candidate: Candidate, names: Mapping[str, str]) -> str:
+        listens = self.listens()
+        contents = bundle.Contents(
+            model=recipe(candidate.recipe).build(candidate.settings).fit(listens),
+            holdout=candidate.holdout,
+            recipe=candidate.recipe,
+            settings=candidate.settings,
+            metrics=candidate.evaluation.means(),
+            cutoff=candidate.cutoff,
+            data_until=int(listens.time.max()),
+            names=names,
+        )
+        return bundle.write(self.root, contents)
+
+
+def _measure(model: ItemModel, split: Split) -> Evaluation:
+    return evaluate(model.recommend(split.history, k=K), split.test, k=K, items=len(model.items))
+
+
+def _fingerprint(split: Split) -> str:
+    return f"{len(split.train)} listens before {split.cutoff}, {split.test.nnz} new items of {split.listeners} after"
+
+
+def _save_candidate(folder: Path, candidate: Candidate) -> None:
+    save_model(folder, "holdout", candidate.holdout)
+    _save_evaluation(folder, "evaluation", candidate.evaluation)
+    version = None
+    if candidate.champion:
+        version, evaluation = candidate.champion
+        _save_evaluation(folder, "champion", evaluation)
+    facts = {name: getattr(candidate, name) for name in ("recipe", "settings", "cutoff", "data")}
+    (folder / "candidate.json").write_text(json.dumps({**facts, "champion": version}), "utf-8")
+
+
+def _read_candidate(folder: Path, name: str) -> Candidate:
+    if not folder.exists():
+        raise UnavailableError(f"there is no candidate {name} yet: materialise recommender/candidates_{name} first")
+    facts = json.loads((folder / "candidate.json").read_text("utf-8"))
+    version = facts.pop("champion")
+    return Candidate(
+        holdout=read_model(folder, "holdout"),
+        evaluation=_read_evaluation(folder, "evaluation"),
+        champion=(version, _read_evaluation(folder, "champion")) if version else None,
+        **facts,
+    )
+
+
+def _save_evaluation(folder: Path, name: str, evaluation: Evaluation) -> None:
+    arrays = {field: getattr(evaluation, field) for field in PER_LISTENER}
+    np.savez(folder / f"{name}.npz", k=evaluation.k, coverage=evaluation.coverage, **arrays)
+
+
+def _read_evaluation(folder: Path, name: str) -> Evaluation:
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+        judged = {field: arrays[field] for field in PER_LISTENER}
+        return Evaluation(k=int(arrays["k"]), coverage=float(arrays["coverage"]), **judged)
