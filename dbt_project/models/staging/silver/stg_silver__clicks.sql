@@ -1,0 +1,35 @@
+with
+
+source as (
+
+    select * from {{ source('silver', 'events_clicks') }}
+
+),
+
+renamed as (
+
+    select
+        ---------- ids
+        event_id,
+        user_id,
+        item_id,
+        {{ item_kind('item_id') }} as item_kind,
+        recommendation_id,
+
+        ---------- values
+        source,
+        context,
+
+        ---------- timestamps
+        timestamp as clicked_at,
+        ingested_at,
+
+        ---------- position
+        kafka_topic_id,
+        kafka_partition,
+        kafka_offset
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,31 @@
+with
+
+source as (
+
+    select * from {{ source('silver', 'recommendation_events') }}
+
+),
+
+renamed as (
+
+    select
+        ---------- ids
+        event_id as recommendation_id,
+        user_id,
+
+        ---------- values
+        item_ids,
+        sources,
+        reasons,
+        model_version,
+        rung,
+        context,
+
+        ---------- timestamps
+        timestamp as shown_at,
+        ingested_at
+    from source
+
+)
+
+select * from renamed

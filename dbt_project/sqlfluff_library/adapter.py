@@ -1,0 +1,17 @@
+"""Stands in for dbt's `adapter` when sqlfluff renders a model: every dispatched macro is a function of its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def dispatch(name: str) -> Callable[..., str]:
+    """Return what renders a call of `name`."""
+
+    def render(*arguments: str) -> str:
+        return f"{name}({', '.join(arguments)})"
+
+    return render

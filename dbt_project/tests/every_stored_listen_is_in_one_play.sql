@@ -1,0 +1,35 @@
+-- Silver listens less those that repeat a play equal the listens of the mart, and their ids are all kept.
+with
+
+stored as (
+
+    select count(*) as listens
+    from {{ source('silver', 'events_listens') }}
+
+),
+
+plays as (
+
+    select
+        count(*) as listens,
+        coalesce(sum({{ array_size('event_ids') }}), 0) as event_ids
+    from {{ ref('int_listens_deduplicated') }}
+
+),
+
+mart as (
+
+    select count(*) as listens
+    from {{ ref('fct_listens') }}
+
+)
+
+select
+    stored.listens as in_silver,
+    plays.event_ids as ids_of_plays,
+    plays.listens as plays,
+    mart.listens as in_mart
+from stored
+cross join plays
+cross join mart
+where stored.listens != plays.event_ids or plays.listens != mart.listens

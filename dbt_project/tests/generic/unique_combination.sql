@@ -1,0 +1,7 @@
+{#- Fails for combinations of `columns` that occur more than once. -#}
+{% test unique_combination(model, columns) %}
+select {{ columns | join(", ") }}
+from {{ model }}
+group by {{ columns | join(", ") }}
+having count(*) > 1
+{% endtest %}

@@ -1,0 +1,9 @@
+-- A play is a listener, an item and a second: each is one listen, however many event ids it came under.
+select
+    user_id,
+    item_id,
+    {{ dbt.date_trunc('second', 'listened_at') }} as listened_second,
+    count(*) as listens
+from {{ ref('fct_listens') }}
+group by user_id, item_id, {{ dbt.date_trunc('second', 'listened_at') }}
+having count(*) > 1
