@@ -7,7 +7,8 @@ from typing import Final
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from streaming.errors import TimeoutExpiredError, UnavailableError
+from streaming.errors import ConfigurationError, TimeoutExpiredError, UnavailableError
+from streaming.tables import Layer, Table, tables
 
 JOBS: Final = ("stream_kafka_to_bronze", "stream_kafka_to_silver", "stream_trending_to_gold")
 """The jobs by name, in the order in which one run of all goes through them."""
@@ -69,3 +70,30 @@ class StreamClient:
         if answer.status_code != httpx.codes.OK:
             raise UnavailableError(f"{job} failed: {answer.text.strip()}")
         return RunReport.model_validate_json(answer.content)
+
+
+def tables_of(job: str) -> list[Table]:
+    """Return the tables that a job fills.
+
+    Raises:
+        ConfigurationError: there is no such job.
+    """
+    layers: dict[str, tuple[Layer, ...]] = dict(
+        zip(JOBS, (("bronze",), ("silver", "deadletter", "lake"), ("gold",)), strict=True)
+    )
+    if job not in layers:
+        raise ConfigurationError(f"there is no job {job!r}; valid: {', '.join(JOBS)}")
+    return [table for table in tables().values() if table.layer in layers[job]]
+
+
+def progress(job: str, before: dict[str, int], after: dict[str, int]) -> dict[str, TableProgress]:
+    """Return what a run did, from the rows of its tables before and after.
+
+    A chart is replaced as a whole, so all its rows are new.
+    """
+    return {
+        table.id: TableProgress(
+            rows_added=after[table.id] - (0 if table.layer == "gold" else before[table.id]), rows_total=after[table.id]
+        )
+        for table in tables_of(job)
+    }

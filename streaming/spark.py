@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 from streaming.errors import ConfigurationError
@@ -67,4 +68,10 @@ def session(settings: Settings) -> SparkSession:
     builder = SparkSession.builder
     for key, value in config.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    return adopt(builder.getOrCreate())
+
+
+def adopt(spark: SparkSession) -> SparkSession:
+    """Make a session, whoever started it, run Python workers on this interpreter, which has our packages."""
+    spark.sparkContext.pythonExec = sys.executable
+    return spark

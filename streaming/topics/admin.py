@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from streaming.topics import Topic
 
 _TIMEOUT_SECONDS: Final = 15.0
+
+_PASSING: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+"""What a broker answers for a topic that was created a moment ago."""
 
 T = TypeVar("T")
 
@@ -101,12 +105,20 @@ def _client(bootstrap_servers: str) -> AdminClient:
 
 
 def _reach(bootstrap_servers: str, action: Callable[[], T]) -> T:
-    try:
-        return action()
-    except KafkaException as error:
-        raise UnavailableError(
-            f"the Kafka broker at {bootstrap_servers} does not answer ({error.args[0].name()}); is it up?"
-        ) from error
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while True:
+        try:
+            return action()
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                raise _unavailable(bootstrap_servers, error) from error
+            time.sleep(0.1)
+
+
+def _unavailable(bootstrap_servers: str, error: KafkaException) -> UnavailableError:
+    return UnavailableError(
+        f"the Kafka broker at {bootstrap_servers} does not answer ({error.args[0].name()}); is it up?"
+    )
 
 
 def _partition_counts(client: AdminClient) -> dict[str, int]:

@@ -1,0 +1,26 @@
+"""What the streams say of themselves to Prometheus."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry()
+
+ROWS: Final = Counter(
+    "stream_rows", "Positions by outcome.", ["query", "topic", "outcome"], registry=REGISTRY
+)  # exported as stream_rows_total
+BATCH_SECONDS: Final = Histogram(
+    "stream_batch_duration_seconds",
+    "How long a batch took, commits included.",
+    ["query"],
+    buckets=(0.5, 1, 2.5, 5, 10, 20, 40, 80, 160),
+    registry=REGISTRY,
+)
+LAST_BATCH: Final = Gauge(
+    "stream_last_batch_timestamp_seconds", "When a query last committed.", ["query"], registry=REGISTRY
+)
+LAG: Final = Gauge(
+    "stream_consumer_lag", "Positions not accounted for yet.", ["query", "topic", "partition"], registry=REGISTRY
+)
