@@ -4,22 +4,30 @@ Streams report every few seconds, so `eager()` below one would fire for every ba
 the tick of a clock instead. Below the warehouse things move at most once a tick, so they may be eager.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
-WHEN_CHECKED: Final[dg.AutomationCondition[dg.AssetKey]] = (
+WHEN_CHECKED: Final[dg.AutomationCondition[Any]] = (
     dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
 )
 """As soon as an upstream moved and every blocking check on it passed. Across runs `eager()` alone does not look at
 checks: it would publish a bundle whose checks failed."""
 
-ON_CRON_HOURLY: Final[dg.AutomationCondition[dg.AssetKey]] = (
+ON_CRON_HOURLY: Final[dg.AutomationCondition[Any]] = (
     dg.AutomationCondition.on_cron("0 * * * *") & dg.AutomationCondition.all_deps_blocking_checks_passed()
 )
 """Once after each full hour, as soon as what lies upstream has moved since: prevents a build per micro-batch."""
 
-ON_CRON_DAILY: Final[dg.AutomationCondition[dg.AssetKey]] = (
+_HOUR_PASSED: Final[dg.AutomationCondition[Any]] = dg.AutomationCondition.cron_tick_passed("0 * * * *")
+
+EVERY_HOUR: Final[dg.AutomationCondition[Any]] = (
+    _HOUR_PASSED.since_last_handled() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+)
+"""Once after each full hour, whether or not something moved upstream: for what is cheap when nothing did, and what
+others wait for. A catalogue that nobody changed must not hold up every model below it."""
+
+ON_CRON_DAILY: Final[dg.AutomationCondition[Any]] = (
     dg.AutomationCondition.on_cron("30 3 * * *") & dg.AutomationCondition.all_deps_blocking_checks_passed()
 )
 """Once a night after 03:30 UTC: prevents training at every build of the marts."""

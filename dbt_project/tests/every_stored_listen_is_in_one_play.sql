@@ -1,4 +1,5 @@
--- Silver listens less those that repeat a play equal the listens of the mart, and their ids are all kept.
+{{ config(meta={'dagster': {'ref': {'name': 'fct_listens'}}, 'description': 'Silver listens less those that repeat a play equal the listens of the mart, and their ids are all kept.'}) }}
+
 with
 
 stored as (

@@ -1,4 +1,5 @@
--- A play is a listener, an item and a second: each is one listen, however many event ids it came under.
+{{ config(meta={'dagster': {'ref': {'name': 'fct_listens'}}, 'description': 'A play is a listener, an item and a second: each is one listen, however many event ids it came under.'}) }}
+
 select
     user_id,
     item_id,

@@ -1,0 +1,75 @@
+"""Assets `staging/<table>`: the lake's silver tables as the warehouse holds them, each row once."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import dagster as dg
+
+from music_assets.automation import EVERY_HOUR
+from music_assets.resources import PlatformResource
+from music_assets.warehouse import LoadResult, load_table
+from streaming.tables import Table, tables
+
+_SHORTEST: Final = timedelta(hours=3)  # two missed ticks of the clock
+_CHECK: Final = "every_lake_row_is_in_the_warehouse"
+
+
+def _silver() -> dict[dg.AssetKey, Table]:
+    return {dg.AssetKey(["staging", table.name]): table for table in tables().values() if table.layer == "silver"}
+
+
+def _spec(key: dg.AssetKey, table: Table) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=[[table.layer, table.name]],
+        description=f"{table.grain}\n\nCopy of `{table.id}` in PostgreSQL, where dbt reads it.",
+        group_name="staging",
+        kinds={"postgres"},
+        owners=["team:platform"],
+        automation_condition=EVERY_HOUR,
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=max(timedelta(minutes=table.stale_after_minutes), _SHORTEST)
+        ),
+    )
+
+
+def _check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        _CHECK,
+        asset=key,
+        blocking=True,
+        description="Up to the watermark the lake holds as many rows as the warehouse.",
+    )
+
+
+@dg.multi_asset(
+    name="staging",
+    specs=[_spec(key, table) for key, table in _silver().items()],
+    check_specs=[_check(key) for key in _silver()],
+    can_subset=True,
+)
+def staging(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Load the selected tables, each in a transaction of its own."""
+    lake = platform.lake()
+    for key, table in _silver().items():
+        if key not in context.selected_asset_keys:
+            continue
+        with platform.connect() as connection:
+            result = load_table(connection, lake, table)
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(result), check_results=[_verdict(key, result)])
+
+
+def _metadata(result: LoadResult) -> dict[str, int]:
+    return {"rows_loaded": result.rows, "rows_deleted": result.deleted, "dagster/row_count": result.rows_total}
+
+
+def _verdict(key: dg.AssetKey, result: LoadResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=_CHECK,
+        passed=result.complete,
+        metadata={"rows_in_lake": result.rows_in_lake, "rows_in_warehouse": result.rows_total},
+    )
