@@ -50,6 +50,10 @@ class Verdicts:
     doubtful: int = 0
     repeated: int = 0
 
+    def __str__(self) -> str:
+        text = f"{self.accepted:,} accepted, {self.spooled:,} spooled, {self.rejected.total():,} rejected"
+        return f"{text}, {self.repeated:,} requests repeated" if self.repeated else text
+
     @property
     def posted(self) -> int:
         """Events the API gave a verdict on."""
@@ -73,14 +77,22 @@ class EventClient:
         batch: events a request, at most 1000.
         connections: requests under way at once.
         patience_seconds: how long one batch is tried before the run gives up.
+        stop: set by another thread, ends the tries at once.
     """
 
     def __init__(
-        self, url: str, *, batch: int = BATCH, connections: int = CONNECTIONS, patience_seconds: float = 180
+        self,
+        url: str,
+        *,
+        batch: int = BATCH,
+        connections: int = CONNECTIONS,
+        patience_seconds: float = 180,
+        stop: threading.Event | None = None,
     ) -> None:
         self._batch = batch
         self._connections = connections
         self._patience = patience_seconds
+        self._stop = stop or threading.Event()
         self._http = httpx.Client(
             base_url=url, timeout=httpx.Timeout(30, connect=5), limits=httpx.Limits(max_connections=connections)
         )
@@ -122,7 +134,8 @@ class EventClient:
             if time.monotonic() + pause > deadline:
                 raise TimeoutExpiredError(f"the API took no events for {self._patience:.0f} s: {problem}")
             verdicts.repeated += 1
-            time.sleep(pause)
+            if self._stop.wait(pause):
+                raise UnavailableError("posting was stopped before the API took all events")
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _attempt(self, body: bytes, size: int, verdicts: Verdicts) -> str | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from music_assets.sources import catalogue as catalogues
 from music_assets.sources import listening
-from music_assets.sources.client import EventClient, Verdicts
-from music_assets.sources.feed import ClientEvent
+from music_assets.sources.client import EventClient, Verdicts, send_messages
+from music_assets.sources.feed import ClientEvent, catalogue_messages
 from music_assets.sources.listening import Listener, Writer
 from music_assets.sources.synthetic import Size
+from streaming.producer import EventProducer
 
 _TICK_SECONDS = 1.0
 
@@ -49,6 +51,16 @@ class Live:
         if kind == "listen":
             return self._writer.event(person.user_id, kind, track.item_id, when, ms_played=track.duration_ms)
         return self._writer.event(person.user_id, kind, track.item_id, when)
+
+
+def send_catalogue(live: Live, bootstrap_servers: str) -> None:
+    """Put the catalogue on its topics, so that what is played has names.
+
+    Raises:
+        TimeoutExpiredError: the broker does not take it.
+    """
+    with closing(EventProducer(bootstrap_servers, client_id="music-simulate")) as producer:
+        send_messages(producer, catalogue_messages(live.catalogue.records), patience_seconds=30)
 
 
 def run(
