@@ -1,0 +1,93 @@
+"""The lake's tables as assets.
+
+The stream service fills them without a run and reports what it wrote. Materialising one means "be current as of now":
+the service does it when it is alive, otherwise the run does the same job itself.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+
+from music_assets.resources import PlatformResource
+from streaming.control import JOBS, tables_of
+from streaming.events import EventType
+from streaming.tables import LEDGER, Table, tables
+from streaming.topics import event_topics, topics
+
+_POOL = "spark"
+"""Runs that may start a JVM wait for each other: two would not fit beside the stack."""
+
+
+def _deps(table: Table) -> list[list[str]]:
+    if table.topic is not None:
+        return [["topic", table.topic]]
+    if table == LEDGER:
+        counted = ("bronze", "silver", "deadletter")
+        return [[other.layer, other.name] for other in tables().values() if other.layer in counted]
+    charted = [topic.table for topic in event_topics() if topic.event_type is not EventType.RATING]
+    return [["silver", name] for name in [*charted, "catalog_songs"]]
+
+
+def _spec(table: Table) -> dg.AssetSpec:
+    owner = topics()[table.topic].owner if table.topic else "team:platform"
+    return dg.AssetSpec(
+        [table.layer, table.name],
+        deps=_deps(table),
+        group_name=table.layer,
+        description=table.grain,
+        kinds={"deltalake"} if table == LEDGER else {"spark", "deltalake"},
+        owners=[owner],
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=table.stale_after_minutes)),
+        metadata={
+            "dagster/column_schema": dg.TableSchema(
+                columns=[
+                    dg.TableColumn(
+                        field.name,
+                        str(field.type),
+                        constraints=dg.TableColumnConstraints(
+                            nullable=field.nullable, unique=(field.name,) == table.key
+                        ),
+                    )
+                    for field in table.schema
+                ]
+            ),
+            "key": list(table.key),
+        },
+    )
+
+
+def _job(name: str) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=name, specs=[_spec(table) for table in tables_of(name)], can_subset=True, pool=_POOL,
+        description="Waits until the stream service is current as of now; without the service the run does the work.",
+    )  # fmt: skip
+    def advance(
+        context: dg.AssetExecutionContext, platform: PlatformResource, pyspark: LazyPySparkResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        from streaming.control import StreamClient
+        from streaming.jobs import run_once
+
+        settings = platform.settings()
+        client = StreamClient(settings.stream_port)
+        alive = client.alive()
+        done = client.run(name).tables if alive else run_once(name, settings, pyspark.spark_session)
+        for key in sorted(context.selected_asset_keys):
+            table = tables()["/".join(key.path)]
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata={
+                    "dagster/row_count": done[table.id].rows_total,
+                    "rows_added": done[table.id].rows_added,
+                    "dagster/uri": str(table.path(settings.lake_root)),
+                },
+            )
+
+    return advance
+
+
+@dg.definitions
+def lake_assets() -> dg.Definitions:
+    """Derive the assets from the registry of tables: one step per job, because one job fills many tables."""
+    return dg.Definitions(assets=[_job(name) for name in JOBS])
