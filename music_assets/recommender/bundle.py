@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,9 @@ KEPT: Final = 5
 """Bundles kept beside those that a pointer names."""
 
 Pointer = Literal["champion", "previous", "released"]
+
+_ABANDONED_SECONDS: Final = 3600
+"""Age of a half-written folder at which its writer is taken for dead."""
 
 _PROBE_HISTORY: Final = 3
 _PROBE_ANSWERS: Final = 10
@@ -209,15 +213,16 @@ def promote(root: Path, version: str) -> None:
 
 def versions(root: Path) -> list[str]:
     """Return all bundles, the oldest first."""
-    return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+    return sorted(path.parent.name for path in root.glob(f"[!.]*/{MANIFEST}"))
 
 
 def prune(root: Path, *, keep: int = KEPT) -> list[str]:
     """Remove all but the latest bundles and those that a pointer names; return what went."""
     named = {pointer(root, name) for name in get_args(Pointer)}
     gone = [version for version in versions(root)[: -keep or None] if version not in named]
-    for version in gone:
-        shutil.rmtree(root / version)
+    abandoned = [path.name for path in root.glob(".new-*") if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS]
+    for name in [*gone, *abandoned]:
+        shutil.rmtree(root / name)
     return gone
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import structlog
+from scipy import sparse
 
 from music_assets.recommender import bundle
 from music_assets.recommender.files import read_model, replaced, save_model
@@ -32,6 +33,7 @@ CANDIDATES: Final = (POPULARITY, EASE)
 CHALLENGER: Final = EASE
 """The recipe that asks to serve; popularity serves where it is refused and nothing better served before."""
 
+_FACTS: Final = ("recipe", "settings", "cutoff", "data")
 _log: Final = structlog.get_logger()
 
 
@@ -46,7 +48,8 @@ class Candidate:
         data: names the listens it saw.
         holdout: the fitted model.
         evaluation: its metrics.
-        champion: version and metrics of the bundle that served, on the same listeners; None if none served.
+        history: what the listeners under test had heard, as in `Split`.
+        test: what they heard anew, as in `Split`.
     """
 
     recipe: str
@@ -55,7 +58,8 @@ class Candidate:
     data: str
     holdout: ItemModel
     evaluation: Evaluation
-    champion: tuple[str, Evaluation] | None
+    history: Any
+    test: Any
 
 
 @dataclass(frozen=True)
@@ -111,24 +115,23 @@ class Workshop:
 
     def split(self) -> Split:
         """Return those listens split at the cut-off that `prepare` fixed."""
-        cutoff = (self._work / "interactions" / "cutoff.json").read_text("utf-8")
-        return split_at(self.listens(), json.loads(cutoff))
+        listens = self.listens()
+        return split_at(listens, json.loads((self._work / "interactions" / "cutoff.json").read_text("utf-8")))
 
     def train(self, name: str) -> Candidate:
         """Pick a recipe's settings and fit it, both on the listens before the cut-off; measure it on those after."""
         split = self.split()
         model = recipe(name).tuned(split.train)
         holdout = model.fit(split.train)
-        served = self._champion()
-        theirs = served and _measure(served.contents.holdout.aligned(split.train.items), split)
         candidate = Candidate(
             recipe=name,
             settings=asdict(model),
             cutoff=split.cutoff,
             data=_fingerprint(split),
             holdout=holdout,
-            evaluation=_measure(holdout, split),
-            champion=(served.version, theirs) if served and theirs else None,
+            evaluation=_measure(holdout, split.history, split.test),
+            history=split.history,
+            test=split.test,
         )
         with replaced(self._work / name) as folder:
             _save_candidate(folder, candidate)
@@ -197,11 +200,9 @@ class Workshop:
         name, challenger = served.contents.recipe, candidates[CHALLENGER]
         if name != CHALLENGER and name in candidates:
             return Champion(name=name, evaluation=candidates[name].evaluation, same_recipe=False)
-        if challenger.champion is None or challenger.champion[0] != served.version:
-            raise UnavailableError(
-                f"the champion became {served.version} after the training: materialise recommender/candidates_* again"
-            )
-        return Champion(name=served.version, evaluation=challenger.champion[1], same_recipe=name == CHALLENGER)
+        aligned = served.contents.holdout.aligned(challenger.holdout.items)
+        evaluation = _measure(aligned, challenger.history, challenger.test)
+        return Champion(name=served.version, evaluation=evaluation, same_recipe=name == CHALLENGER)
 
     def _refit(self, candidate: Candidate, names: Mapping[str, str]) -> str:
         listens = self.listens()
@@ -218,8 +219,8 @@ class Workshop:
         return bundle.write(self.root, contents)
 
 
-def _measure(model: ItemModel, split: Split) -> Evaluation:
-    return evaluate(model.recommend(split.history, k=K), split.test, k=K, items=len(model.items))
+def _measure(model: ItemModel, history: Any, test: Any) -> Evaluation:
+    return evaluate(model.recommend(history, k=K), test, k=K, items=len(model.items))
 
 
 def _fingerprint(split: Split) -> str:
@@ -228,34 +229,25 @@ def _fingerprint(split: Split) -> str:
 
 def _save_candidate(folder: Path, candidate: Candidate) -> None:
     save_model(folder, "holdout", candidate.holdout)
-    _save_evaluation(folder, "evaluation", candidate.evaluation)
-    version = None
-    if candidate.champion:
-        version, evaluation = candidate.champion
-        _save_evaluation(folder, "champion", evaluation)
-    facts = {name: getattr(candidate, name) for name in ("recipe", "settings", "cutoff", "data")}
-    (folder / "candidate.json").write_text(json.dumps({**facts, "champion": version}), "utf-8")
+    sparse.save_npz(folder / "history.npz", candidate.history)
+    sparse.save_npz(folder / "test.npz", candidate.test)
+    judged = candidate.evaluation
+    arrays = {field: getattr(judged, field) for field in PER_LISTENER}
+    np.savez(folder / "evaluation.npz", k=judged.k, coverage=judged.coverage, **arrays)
+    facts = {name: getattr(candidate, name) for name in _FACTS}
+    (folder / "candidate.json").write_text(json.dumps(facts), "utf-8")
 
 
 def _read_candidate(folder: Path, name: str) -> Candidate:
     if not folder.exists():
         raise UnavailableError(f"there is no candidate {name} yet: materialise recommender/candidates_{name} first")
-    facts = json.loads((folder / "candidate.json").read_text("utf-8"))
-    version = facts.pop("champion")
+    with np.load(folder / "evaluation.npz", allow_pickle=False) as arrays:
+        judged = {field: arrays[field] for field in PER_LISTENER}
+        evaluation = Evaluation(k=int(arrays["k"]), coverage=float(arrays["coverage"]), **judged)
     return Candidate(
         holdout=read_model(folder, "holdout"),
-        evaluation=_read_evaluation(folder, "evaluation"),
-        champion=(version, _read_evaluation(folder, "champion")) if version else None,
-        **facts,
+        history=sparse.load_npz(folder / "history.npz"),
+        test=sparse.load_npz(folder / "test.npz"),
+        evaluation=evaluation,
+        **json.loads((folder / "candidate.json").read_text("utf-8")),
     )
-
-
-def _save_evaluation(folder: Path, name: str, evaluation: Evaluation) -> None:
-    arrays = {field: getattr(evaluation, field) for field in PER_LISTENER}
-    np.savez(folder / f"{name}.npz", k=evaluation.k, coverage=evaluation.coverage, **arrays)
-
-
-def _read_evaluation(folder: Path, name: str) -> Evaluation:
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-        judged = {field: arrays[field] for field in PER_LISTENER}
-        return Evaluation(k=int(arrays["k"]), coverage=float(arrays["coverage"]), **judged)

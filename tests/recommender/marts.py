@@ -1,0 +1,31 @@
+"""The columns of the marts that the recommender reads, as the warehouse builds them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from music_assets.recommender.interactions import Interactions
+
+
+def create_marts(connection: psycopg.Connection[Any]) -> None:
+    """Create empty marts where there are none."""
+    connection.execute(
+        "create schema if not exists marts;"
+        "create table marts.fct_listens (user_id text, item_id text, listened_at timestamptz);"
+        "create table marts.dim_artist (artist_id text, artist_name text);"
+        "create table marts.dim_album (album_id text, album_name text);"
+        "create table marts.dim_track (track_id text, track_name text)"
+    )
+
+
+def plant(connection: psycopg.Connection[Any], world: Interactions) -> None:
+    """Put exactly these listens into `marts.fct_listens`."""
+    connection.execute("truncate marts.fct_listens")
+    with connection.cursor().copy("copy marts.fct_listens from stdin") as copy:
+        for user, item, time in zip(world.user, world.item, world.time, strict=True):
+            moment = datetime.fromtimestamp(int(time) / 1e6, UTC)
+            copy.write_row((world.users[user], world.items[item], moment))

@@ -1,0 +1,199 @@
+"""One suite for every model, and what each must know by itself."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from music_assets.recommender.interactions import Interactions
+from music_assets.recommender.models.base import ItemModel, Model, top
+from music_assets.recommender.models.ease import Ease
+from music_assets.recommender.models.popularity import Popularity
+from tests.recommender.worlds import DAY, checkerboard, listens
+
+MODELS = [Popularity(), Popularity(half_life_days=7), Ease(strength=1), Ease(strength=1, weighting="log")]
+PERSONAL = [model for model in MODELS if isinstance(model, Ease)]
+
+
+@pytest.fixture(params=MODELS, ids=repr)
+def fitted(request: pytest.FixtureRequest) -> ItemModel:
+    model: Model = request.param
+    return model.fit(checkerboard())
+
+
+@pytest.fixture(params=PERSONAL, ids=repr)
+def personal(request: pytest.FixtureRequest) -> ItemModel:
+    model: Model = request.param
+    return model.fit(checkerboard())
+
+
+def test_scores_are_one_dense_row_per_history(fitted: ItemModel) -> None:
+    scores = fitted.score(checkerboard().counts)
+    assert scores.shape == (20, 20)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+
+
+def test_nothing_heard_is_recommended_and_nothing_twice(fitted: ItemModel) -> None:
+    history = checkerboard().counts
+    ranked = fitted.recommend(history, k=11)
+    for row, heard in zip(ranked, history, strict=True):
+        assert not set(row) & set(heard.indices)
+        assert len(set(row)) == len(row) == 11
+
+
+def test_asking_for_more_than_there_is_ends_with_the_catalogue(fitted: ItemModel) -> None:
+    history = checkerboard().counts
+    ranked = fitted.recommend(history, k=50)
+    assert ranked.shape == (20, 50)
+    assert ((ranked >= 0).sum(axis=1) == 20 - np.diff(history.indptr)).all()
+
+
+def test_one_folded_in_equals_many_at_once(fitted: ItemModel) -> None:
+    history = checkerboard().counts
+    ranked = fitted.recommend(history, k=8)
+    for number in range(history.shape[0]):
+        row = history[number]
+        alone = fitted.fold_in(row.indices, row.data, k=8, exclude=np.empty(0, dtype=np.int64))
+        assert [column for column, _, _ in alone] == list(ranked[number])
+
+
+def test_what_is_excluded_stays_out(fitted: ItemModel) -> None:
+    row = checkerboard().counts[0]
+    first = fitted.fold_in(row.indices, row.data, k=3, exclude=np.empty(0, dtype=np.int64))[0][0]
+    rest = fitted.fold_in(row.indices, row.data, k=20, exclude=np.asarray([first]))
+    assert first not in {column for column, _, _ in rest}
+
+
+def test_nobody_knows_gets_the_most_popular(fitted: ItemModel) -> None:
+    nobody = sparse.csr_matrix((1, 20), dtype=np.float32)
+    assert list(fitted.recommend(nobody, k=20)[0]) == list(fitted.by_popularity)
+    alone = fitted.fold_in(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), k=5, exclude=np.asarray([0]))
+    assert [column for column, _, _ in alone] == [column for column in fitted.by_popularity if column != 0][:5]
+    assert all(reason.because is None for _, _, reason in alone)
+
+
+def test_the_same_listens_give_the_same_model(fitted: ItemModel, request: pytest.FixtureRequest) -> None:
+    again = request.node.callspec.params["fitted"].fit(checkerboard())
+    assert (again.neighbours != fitted.neighbours).nnz == 0
+    np.testing.assert_array_equal(again.popularity, fitted.popularity)
+
+
+def test_another_catalogue_changes_no_score_of_a_known_item(fitted: ItemModel) -> None:
+    aligned = fitted.aligned(("new", *reversed(fitted.items)))
+    history = checkerboard().counts
+    wider = sparse.hstack([sparse.csr_matrix((20, 1)), history[:, ::-1]], format="csr")
+    np.testing.assert_array_equal(aligned.popularity, [0, *fitted.popularity[::-1]])
+    spoken = (aligned.score(wider) - aligned.prior)[:, :0:-1]
+    np.testing.assert_allclose(spoken, fitted.score(history) - fitted.prior, atol=1e-6)
+
+
+def test_a_model_of_nothing_answers_nothing() -> None:
+    empty = Interactions.collect([])
+    for model in MODELS:
+        assert model.fit(empty).recommend(sparse.csr_matrix((1, 0)), k=5).tolist() == [[-1] * 5]
+
+
+def test_the_withheld_item_comes_first(personal: ItemModel) -> None:
+    assert personal.recommend(checkerboard().counts, k=1)[:, 0].tolist() == list(range(20))
+
+
+def test_similar_items_are_of_the_same_colour_and_not_the_item_itself(personal: ItemModel) -> None:
+    for item in range(20):
+        found = personal.similar(item, k=5)
+        assert len(found) == 5
+        assert all(other % 2 == item % 2 and other != item for other, _ in found)
+        assert [weight for _, weight in found] == sorted((weight for _, weight in found), reverse=True)
+
+
+def test_the_reason_is_the_item_that_spoke_loudest(personal: ItemModel) -> None:
+    heard = np.asarray([2, 3, 5])
+    column, score, reason = personal.fold_in(
+        heard, np.ones(3, dtype=np.float32), k=1, exclude=np.empty(0, dtype=np.int64)
+    )[0]
+    said = {row: personal.neighbours[row, column] for row in heard}
+    assert reason.because == max(said, key=said.__getitem__)
+    assert score == pytest.approx(sum(said.values()) * (np.log(2) if personal.weighting == "log" else 1), abs=2e-4)
+
+
+def test_ease_is_the_closed_form() -> None:
+    history = (checkerboard().counts.toarray() > 0).astype(float)
+    inverse = np.linalg.inv(history.T @ history + 3 * np.eye(20))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(Ease(strength=3).fit(checkerboard()).neighbours.toarray(), expected, atol=1e-5)
+
+
+def test_ease_keeps_the_strongest_neighbours_only() -> None:
+    full = Ease(strength=3).fit(checkerboard()).neighbours.toarray()
+    kept = Ease(strength=3, keep=4).fit(checkerboard()).neighbours
+    assert (np.diff(kept.indptr) == 4).all()
+    for row in range(20):
+        dropped = np.delete(np.abs(full[row]), kept[row].indices)
+        assert np.abs(kept[row].data).min() >= dropped.max() - 1e-6
+
+
+def test_ease_beyond_its_catalogue_is_popularity() -> None:
+    world = listens(
+        [(f"u{user}", f"head{item}", user) for user in range(6) for item in range(4) if user != item]
+        + [("u0", "tail1", 1), ("u1", "tail1", 1), ("u0", "tail2", 1)]
+    )
+    model = Ease(strength=1, max_items=4).fit(world)
+    tail = [world.items.index("tail1"), world.items.index("tail2")]
+    assert model.neighbours[tail].nnz == 0
+    ranked = model.recommend(world.counts[world.users.index("u5")], k=2)[0]
+    assert ranked.tolist() == tail
+
+
+def test_ease_over_many_blocks_is_symmetric_work() -> None:
+    random = np.random.default_rng(0)
+    world = listens(
+        (f"u{user:04d}", f"i{item:04d}", 0) for user in range(1500) for item in random.choice(1100, 20, replace=False)
+    )
+    model = Ease(strength=50, keep=1100).fit(world)
+    history = (world.counts.toarray() > 0).astype(float)
+    inverse = np.linalg.inv(history.T @ history + 50 * np.eye(len(world.items)))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(model.neighbours.toarray(), expected, atol=1e-4)
+
+
+def test_popularity_counts_listeners_not_listens() -> None:
+    world = listens([("a", "x", 0)] * 9 + [("a", "y", 0), ("b", "y", 0)])
+    assert Popularity().fit(world).popularity.tolist() == [1, 2]
+
+
+def test_popularity_with_a_half_life_prefers_what_is_heard_lately() -> None:
+    world = listens([("a", "old", 0), ("b", "old", 0), ("c", "new", 28 * DAY)])
+    decayed = Popularity(half_life_days=7).fit(world)
+    np.testing.assert_allclose(decayed.popularity, [1, 2 * 0.5**4], rtol=1e-6)
+
+
+def test_top_breaks_ties_by_column_and_leaves_out_the_excluded() -> None:
+    scores = np.asarray([[1.0, 2.0, 2.0, -np.inf]], dtype=np.float32)
+    assert top(scores, 4).tolist() == [[1, 2, 0, -1]]
+
+
+def test_a_long_history_is_answered_within_two_milliseconds() -> None:
+    random = np.random.default_rng(0)
+    columns = np.argsort(random.random((8000, 400)), axis=1)[:, :200] * 20
+    neighbours = sparse.csr_matrix(
+        (random.random(1_600_000).astype(np.float32), columns.ravel().astype(np.int32), np.arange(8001) * 200),
+        shape=(8000, 8000),
+    )
+    model = ItemModel(
+        items=tuple(f"i{item:05d}" for item in range(8000)),
+        popularity=random.random(8000).astype(np.float32),
+        neighbours=neighbours,
+        weighting="log",
+    )
+    heard = random.choice(8000, 300, replace=False)
+    taken = []
+    for _ in range(30):
+        started = time.thread_time()
+        model.fold_in(heard, np.ones(300, dtype=np.float32), k=20, exclude=np.empty(0, dtype=np.int64))
+        taken.append(time.thread_time() - started)
+    assert sorted(taken)[15] < 0.002
