@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 import httpx
@@ -48,16 +49,23 @@ class Asker:
             answers = [self._recommend(answer.user_id) for answer in answers]
         return answers
 
-    def trending(self) -> list[str]:
-        """Return the ids of the trending tracks, the first leads."""
-        body = self._get("/trending", {"kind": "track", "k": ITEMS})
-        return [str(item["item_id"]) for item in body["items"]]
+    def trending(self, since: datetime | None) -> list[str]:
+        """Return the ids of the trending tracks, the first leads; asked until the chart is newer than `since`."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            body = self._get("/trending", {"kind": "track", "k": ITEMS})
+            as_of = body.get("as_of")
+            fresh = since is None or (as_of is not None and datetime.fromisoformat(as_of) > since)
+            if fresh or time.monotonic() > deadline:
+                return [str(item["item_id"]) for item in body["items"]]
+            time.sleep(_PAUSE)
 
     def _recommend(self, user: str) -> Recommendations:
         body = self._get("/recommend", {"user_id": user, "k": ITEMS})
         return Recommendations(
             user_id=user,
-            model_version=body["model_version"],
+            model_version=body.get("model_version", ""),
+            rung=body["rung"],
             items=[
                 Recommended(
                     item_id=item["item_id"],
@@ -86,8 +94,8 @@ class Asker:
             return body
 
 
-def recommendation_problems(answers: Iterable[Recommendations], *, version: str) -> list[str]:
-    """Return what is wrong with the answers: too few items, none of the newest bundle, or no reason given."""
+def recommendation_problems(answers: Iterable[Recommendations], *, version: str, personal: bool) -> list[str]:
+    """Return what is wrong with the answers: no items, not by the champion, no reason, or not `personal` as due."""
     problems: list[str] = []
     asked = 0
     for answer in answers:
@@ -96,6 +104,8 @@ def recommendation_problems(answers: Iterable[Recommendations], *, version: str)
             problems.append(f"{answer.user_id} is recommended nothing")
         if answer.model_version != version:
             problems.append(f"{answer.user_id} is served by {answer.model_version}, the champion is {version}")
+        if personal and answer.rung != "personal":
+            problems.append(f"{answer.user_id} is shown what is {answer.rung}, though a personal model was released")
         if any(not item.reason or not item.source for item in answer.items):
             problems.append(f"{answer.user_id} is not told why")
     return problems if asked else ["no listener was asked for"]

@@ -59,6 +59,7 @@ class Recommendations(BaseModel):
 
     user_id: str
     model_version: str
+    rung: str
     items: list[Recommended]
 
 

@@ -128,10 +128,12 @@ class Demo:
         version = str(champion.get("version", ""))
         asker = ask.Asker(self._settings.api_url)
         answers = asker.recommendations(ask.some_listeners(self._feed.events()), version=version)
-        trending = asker.trending()
+        trending = asker.trending(sent.ended if sent.truth.trend_item else None)
         broken = {
             **truth.compare(sent.truth, found),
-            "recommendations_served": ask.recommendation_problems(answers, version=version),
+            "recommendations_served": ask.recommendation_problems(
+                answers, version=version, personal=champion.get("released") is True
+            ),
             "gate_decided": [] if champion.get("reason") else ["the gate said nothing about the newest model"],
             "dbt_tests_green": outcome.dbt_problems(),
         }

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import httpx
@@ -37,12 +38,14 @@ class Sent:
         truth: what must have become of it, in a lake that was like that.
         verdicts: what the API said.
         undisturbed: no answer or acknowledgement was lost on the way.
+        ended: when the last event was on its topic.
     """
 
     before: Snapshot
     truth: Truth
     verdicts: Verdicts
     undisturbed: bool
+    ended: datetime
 
 
 class Sender:
@@ -78,7 +81,7 @@ class Sender:
         verdicts = self._post()
         self._wait("the API's spool", self._spool_is_empty, seconds=_DRAIN_SECONDS)
         undisturbed = not (verdicts.doubtful or verdicts.spooled or again or twice)
-        return Sent(before=before, truth=truth, verdicts=verdicts, undisturbed=undisturbed)
+        return Sent(before=before, truth=truth, verdicts=verdicts, undisturbed=undisturbed, ended=datetime.now(UTC))
 
     def _start(self) -> tuple[Snapshot, Truth]:
         """Count the lake once all that an earlier run left on the broker is in it."""
@@ -130,7 +133,7 @@ class Sender:
 
     def _api_answers(self) -> bool:
         try:
-            return httpx.get(f"{self._settings.api_url}/health/live", timeout=2).is_success
+            return httpx.get(f"{self._settings.api_url}/health/ready", timeout=2).is_success
         except httpx.HTTPError:
             return False
 
@@ -139,4 +142,4 @@ class Sender:
             health = httpx.get(f"{self._settings.api_url}/health", timeout=5).json()
         except (httpx.HTTPError, ValueError):
             return False
-        return bool(health["spooled"] == 0)
+        return bool(health["spool"]["events"] == 0)

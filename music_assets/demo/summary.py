@@ -80,7 +80,9 @@ def _models(report: Report) -> Table:
 
 
 def _recommendations(answer: Recommendations) -> Table:
-    table = Table(title=f"For {answer.user_id}, by {answer.model_version}", title_justify="left", box=None)
+    table = Table(
+        title=f"For {answer.user_id}: {answer.rung}, by {answer.model_version}", title_justify="left", box=None
+    )
     for column in ("item", "score", "source", "reason"):
         table.add_column(column, justify="right" if column == "score" else "left")
     for item in answer.items[:_SHOWN]:

@@ -35,7 +35,7 @@ def report() -> Report:
         truth=TruthReport(planted=planted, found={**planted, "posted": 9}),
         models={"popularity": {"ndcg@10": 0.04}, "ease": {"ndcg@10": 0.28}},
         gate="ease is refused: 7 listeners can judge it, 30 are needed",
-        recommendations=[Recommendations(user_id="u", model_version="v1", items=[item])],
+        recommendations=[Recommendations(user_id="u", model_version="v1", rung="personal", items=[item])],
         trending=["track:t", "track:u"],
         promises={"nothing_lost": True, "trend_found": False},
         broken=["track:u leads"],
@@ -65,20 +65,24 @@ def test_the_summary_tells_counts_gate_reasons_and_addresses(report: Report) -> 
     text = out.getvalue()
     for piece in (
         "events_listens", "0.2800", "7 listeners can judge it", "Quiet [Ferry]", "because of [you]",
-        "BROKEN  trend_found", "kept    nothing_lost", "track:u leads", "1,234 MiB", "http://127.0.0.1:8000/docs", "differs",
+        "BROKEN  trend_found", "kept    nothing_lost", "track:u leads", "1,234 MiB", "differs",
+        "http://127.0.0.1:8000/docs",
     ):  # fmt: skip
         assert piece in text, piece
 
 
 def test_recommendations_are_held_to_items_version_and_reasons(report: Report) -> None:
     good = report.recommendations
-    assert ask.recommendation_problems(good, version="v1") == []
-    assert "champion is v2" in ask.recommendation_problems(good, version="v2")[0]
-    silent = [Recommendations(user_id="u", model_version="v1", items=[])]
-    assert ask.recommendation_problems(silent, version="v1") == ["u is recommended nothing"]
+    assert ask.recommendation_problems(good, version="v1", personal=True) == []
+    assert "champion is v2" in ask.recommendation_problems(good, version="v2", personal=True)[0]
+    silent = [Recommendations(user_id="u", model_version="v1", rung="personal", items=[])]
+    assert ask.recommendation_problems(silent, version="v1", personal=True) == ["u is recommended nothing"]
     mute = good[0].items[0].model_copy(update={"reason": ""})
-    assert ask.recommendation_problems([good[0].model_copy(update={"items": [mute]})], version="v1")
-    assert ask.recommendation_problems([], version="v1") == ["no listener was asked for"]
+    assert ask.recommendation_problems([good[0].model_copy(update={"items": [mute]})], version="v1", personal=True)
+    popular = [good[0].model_copy(update={"rung": "popular"})]
+    assert ask.recommendation_problems(popular, version="v1", personal=True)
+    assert ask.recommendation_problems(popular, version="v1", personal=False) == []
+    assert ask.recommendation_problems([], version="v1", personal=True) == ["no listener was asked for"]
 
 
 def test_the_trend_must_lead() -> None:
