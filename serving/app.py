@@ -1,0 +1,124 @@
+"""The application: routes, documentation, errors, metrics; its parts open and close with it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+from serving import problems
+from serving import settings as serving_settings
+from serving.events import endpoints as events
+from serving.events.edge import ADAPTER
+from serving.health import endpoints as health
+from serving.ledger import endpoints as ledger
+from serving.metrics import Metrics, MetricsMiddleware
+from serving.parts import open_parts
+from serving.recommend import endpoints as recommend
+from serving.similar import endpoints as similar
+from serving.trending import endpoints as trending
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from serving.settings import Settings
+
+VERSION: Final = "0.1.0"
+TITLE: Final = "Music data platform"
+
+_DESCRIPTION: Final = """
+Listening data in; charts and recommendations out.
+
+* **Send events**: views, clicks, ratings and listens, one by one or up to 1000 at a time. Each gets a verdict, and an
+  accepted event is safe: it may be sent any number of times and is stored once.
+* **Ask**: what to play next and why, what goes well with an item, what is played most right now.
+* **Look inside**: the state of every part, and what became of every message.
+
+A user id never goes further than this API: everything behind it knows a random listener id instead.
+Errors are problem+json (RFC 9457) and name the field and what would be valid.
+"""
+
+_TAGS: Final = [
+    {"name": "events", "description": "What listeners did."},
+    {"name": "recommendations", "description": "What to play next, and why."},
+    {"name": "charts", "description": "What everybody plays."},
+    {"name": "operations", "description": "State, metrics and the ledger."},
+]
+
+_ASSETS: Final = "/docs-assets"
+_REF: Final = "#/components/schemas/{model}"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        settings: absent: those of the environment.
+    """
+    used = settings or serving_settings.settings()
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_parts(used, metrics) as parts:
+            app.state.parts = parts
+            yield
+
+    app = FastAPI(
+        title=TITLE, version=VERSION, summary="Listening data in; charts and recommendations out.",
+        description=_DESCRIPTION, openapi_tags=_TAGS, lifespan=lifespan, docs_url=None, redoc_url=None,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )  # fmt: skip
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    problems.install(app)
+    # The routes that are asked most come first: a route costs those behind it the time of its comparison.
+    for feature in (events, recommend, similar, trending, health, ledger):
+        app.include_router(feature.router)
+    _document(app)
+    return app
+
+
+def _document(app: FastAPI) -> None:
+    """Serve the documentation without the internet: FastAPI's own pages load theirs from a public network."""
+
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=TITLE,
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS}/favicon.png",
+        )
+
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _openapi(app)
+        return app.openapi_schema
+
+    app.add_api_route("/docs", docs, include_in_schema=False)
+    app.add_api_route("/", home, include_in_schema=False)
+    assets = str(resources.files("fastapi_offline") / "static")
+    app.mount(_ASSETS, StaticFiles(directory=assets), name="docs-assets")
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, description=app.description,
+        tags=app.openapi_tags, license_info=app.license_info, routes=app.routes,
+    )  # fmt: skip
+    event = ADAPTER.json_schema(ref_template=_REF)
+    schemas = schema["components"]["schemas"]
+    schemas.update(event.pop("$defs"))
+    schemas["EventIn"] = event
+    schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REF)
+    return schema

@@ -1,0 +1,103 @@
+"""Redis behind time limits: what is only a help there must never fail a request."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from music_assets.recommender import features
+from serving.dependency import Dependency
+from streaming.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SECONDS: Final = 0.25
+"""Budget of a call: a hundred times what it takes on one machine."""
+
+_SEEN_SECONDS: Final = 86_400
+_LISTENER_SECONDS: Final = 7 * 86_400
+
+
+def _digest(kind: str, value: str) -> str:
+    """Key for a value that must not be readable in Redis, its dump or its slow log."""
+    return f"{kind}:{blake2b(value.encode(), digest_size=16).hexdigest()}"
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    """Narrow what the client's types leave open; it is not told to decode."""
+    return value.encode() if isinstance(value, str) else value
+
+
+class Cache:
+    """What the API keeps in Redis: known listeners, event ids seen, and the histories that it reads."""
+
+    def __init__(self, url: str) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url, max_connections=32, timeout=_SECONDS, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+        )
+        self._redis: Redis = Redis(connection_pool=pool)
+        self.dependency = Dependency("redis", (RedisError,))
+
+    async def listeners(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """Return the listener ids known here; empty when Redis is away."""
+        try:
+            async with self.dependency.call(_SECONDS):
+                found = await self._redis.mget([_digest("listener", user_id) for user_id in user_ids])
+        except UnavailableError:
+            return {}
+        values = zip(user_ids, map(_bytes, found), strict=True)
+        return {user_id: value.decode() for user_id, value in values if value}
+
+    async def remember_listeners(self, listeners: Mapping[str, str]) -> None:
+        """Keep listener ids, so that known listeners go on while PostgreSQL is away."""
+        try:
+            async with self.dependency.call(_SECONDS):
+                pipeline = self._redis.pipeline(transaction=False)
+                for user_id, listener_id in listeners.items():
+                    pipeline.set(_digest("listener", user_id), listener_id, ex=_LISTENER_SECONDS)
+                await pipeline.execute()
+        except UnavailableError:
+            return
+
+    async def mark_seen(self, event_ids: Sequence[str]) -> list[bool] | None:
+        """Mark acknowledged events and return which of them were marked before; None when Redis is away.
+
+        Only a hint: the mark may be lost, and silver alone decides what a duplicate is.
+        """
+        try:
+            async with self.dependency.call(_SECONDS):
+                pipeline = self._redis.pipeline(transaction=False)
+                for event_id in event_ids:
+                    pipeline.set(_digest("event", event_id), 1, ex=_SEEN_SECONDS, nx=True)
+                return [answer is None for answer in await pipeline.execute()]
+        except UnavailableError:
+            return None
+
+    async def history(self, listener_id: str) -> dict[str, float]:
+        """Return how often a listener heard each item.
+
+        Raises:
+            UnavailableError: Redis is away.
+        """
+        async with self.dependency.call(_SECONDS):
+            value = await self._redis.get(features.key(listener_id))
+        try:
+            return features.decode(_bytes(value))
+        except msgspec.MsgspecError as error:
+            raise UnavailableError(
+                "the listener's history in Redis cannot be read; write the features again"
+            ) from error
+
+    async def check(self) -> None:
+        """Ask whether Redis answers, for the health check."""
+        async with self.dependency.call(1, check=True):
+            await self._redis.exists("ping")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()

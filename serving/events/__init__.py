@@ -1,0 +1,1 @@
+"""Takes events: validates each, gives it its listener, and answers only when it is safe."""

@@ -1,0 +1,168 @@
+"""What the API accepts of an event: the contract of `streaming.events`, held strictly.
+
+Readers of a topic ignore fields they do not know; here an unknown field is a typing error that would lose what its
+sender meant, so it is refused while the sender is still listening.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+
+from streaming import events
+from streaming.errors import ContractError
+from streaming.events import Event, EventType, check_time, normalise_item_id
+from streaming.topics import event_topic
+
+MAX_BATCH: Final = 1000
+"""Most events of one request."""
+
+_ITEM_ID_LENGTH: Final = 200
+_STARTS_AS_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d")
+_QUOTED: Final = 60
+"""Characters of a client's own text that an answer quotes."""
+
+
+def _only_iso(value: Any) -> Any:
+    if not isinstance(value, str) or not _STARTS_AS_DATE.match(value):
+        raise ValueError("must be ISO 8601 with zone, such as 2024-01-01T00:00:00Z")
+    return value
+
+
+Timestamp = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_iso)]
+"""Only ISO 8601: a number would be read as seconds or milliseconds, whichever looks likelier."""
+
+
+class ViewEventIn(events.ViewEvent):
+    """A listener saw an item's page."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
+
+
+class ClickEventIn(events.ClickEvent):
+    """A listener chose an item from a list."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
+
+
+class RatingEventIn(events.RatingEvent):
+    """A listener rated an item."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
+
+
+class ListenEventIn(events.ListenEvent):
+    """A listener played an item."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
+
+
+def _event_type(value: Any) -> str | None:
+    kind = value.get("event_type") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+EventIn = Annotated[
+    Annotated[ViewEventIn, Tag("view")]
+    | Annotated[ClickEventIn, Tag("click")]
+    | Annotated[RatingEventIn, Tag("rating")]
+    | Annotated[ListenEventIn, Tag("listen")],
+    Discriminator(_event_type),
+]
+ADAPTER: Final[TypeAdapter[ViewEventIn | ClickEventIn | RatingEventIn | ListenEventIn]] = TypeAdapter(EventIn)
+
+_SPLITTER: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Refusal(NamedTuple):
+    """Why an event is rejected: the field if one is to blame, a sentence, and what would be valid."""
+
+    field: str | None
+    error: str
+    valid: list[str] | None
+
+
+def split(body: bytes) -> list[bytes | msgspec.Raw]:
+    """Cut a request body into its events, each still JSON, so that every event is decoded exactly once.
+
+    Raises:
+        ContractError: it is not JSON, or not 1 to `MAX_BATCH` events.
+    """
+    if not body.lstrip(b" \t\r\n").startswith(b"["):
+        return [body]
+    try:
+        parts: list[bytes | msgspec.Raw] = list(_SPLITTER.decode(body))
+    except RecursionError as error:
+        raise ContractError("malformed_json", None, "the body is nested too deeply") from error
+    except msgspec.DecodeError as error:
+        raise ContractError("malformed_json", None, f"the body is not JSON: {error}") from error
+    if not 1 <= len(parts) <= MAX_BATCH:
+        raise ContractError("batch_size", None, f"a batch must hold 1 to {MAX_BATCH} events, not {len(parts)}")
+    return parts
+
+
+def read(part: bytes | msgspec.Raw, now: datetime) -> Event | Refusal:
+    """Return an event with its item's kind and its time in UTC, or why it is rejected."""
+    try:
+        event = ADAPTER.validate_json(bytes(part))
+    except ValidationError as error:
+        return _refusal(error.errors(include_url=False)[0])
+    try:
+        check_time(event.timestamp, now)
+    except ValueError as error:
+        return Refusal("timestamp", str(error), None)
+    try:
+        # Twice: a bare blank becomes `track: `, which is no item.
+        item_id = normalise_item_id(normalise_item_id(event.item_id))
+    except ValueError as error:
+        return Refusal("item_id", str(error), None)
+    if len(item_id) > _ITEM_ID_LENGTH:
+        return Refusal("item_id", f"item_id must have at most {_ITEM_ID_LENGTH} characters with its kind", None)
+    if event.schema_version not in event_topic(event.event_type).versions:
+        versions = [str(version) for version in event_topic(event.event_type).versions]
+        return Refusal("schema_version", f"schema_version must be one of {', '.join(versions)}", versions)
+    return event.model_copy(update={"item_id": item_id, "timestamp": event.timestamp.astimezone(UTC)})
+
+
+def _refusal(error: ErrorDetails) -> Refusal:
+    kind = error["type"]
+    if kind == "json_invalid":
+        return Refusal(None, f"the event is not JSON: {error['ctx']['error']}", None)
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        return _wrong_type(error["input"])
+    field = str(error["loc"][1])[:_QUOTED] if len(error["loc"]) > 1 else None
+    if kind == "extra_forbidden":
+        valid = list(Event.model_fields)
+        return Refusal(field, f"{field!r} is not a field of an event; valid: {', '.join(valid)}", valid)
+    if kind == "missing":
+        return Refusal(field, f"{field} is missing", None)
+    message = str(error["ctx"]["error"]) if kind == "value_error" else error["msg"][0].lower() + error["msg"][1:]
+    return Refusal(field, f"{field}: {message}", None)
+
+
+def _wrong_type(given: Any) -> Refusal:
+    if not isinstance(given, dict):
+        return Refusal(None, "an event must be a JSON object", None)
+    valid = [kind.value for kind in EventType]
+    if "event_type" not in given:
+        return Refusal("event_type", f"event_type is missing; valid: {', '.join(valid)}", valid)
+    quoted = str(given["event_type"])[:_QUOTED]
+    return Refusal("event_type", f"event_type must be one of {', '.join(valid)}, not {quoted!r}", valid)

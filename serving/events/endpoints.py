@@ -1,0 +1,97 @@
+"""`POST /events`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from starlette.requests import ClientDisconnect
+
+from serving.events.edge import MAX_BATCH
+from serving.events.schemas import IngestAnswer
+from serving.parts import Api
+from serving.problems import MEDIA_TYPE, responses
+
+router = APIRouter(tags=["events"])
+
+MAX_BODY: Final = 2 * 1024 * 1024
+
+_SEED: Final = {"user_id": "user1", "event_type": "view", "item_id": "item1", "timestamp": "2024-01-01T00:00:00Z"}
+_LISTEN: Final = {
+    "event_id": "web-7f3a",
+    "user_id": "user1",
+    "event_type": "listen",
+    "item_id": "track:4iV5W9uYEdYUVa79Axb7Rh",
+    "timestamp": "2024-01-01T12:00:00+01:00",
+    "ms_played": 185_000,
+    "source": "web",
+    "context": "playlist:morning",
+}
+_EVENT: Final = {"$ref": "#/components/schemas/EventIn"}
+_BATCH: Final = {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": MAX_BATCH}
+_PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": f"One event, or an array of 1 to {MAX_BATCH}; at most 2 MiB.",
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [_EVENT, _BATCH]},
+                "examples": {
+                    "view": {"summary": "One view, the least there can be", "value": _SEED},
+                    "batch": {
+                        "summary": "A batch: a listen with all that can be said, and a view",
+                        "value": [_LISTEN, _SEED],
+                    },
+                },
+            }
+        },
+    }
+}
+_REJECTED: Final[dict[str, Any]] = {
+    "model": IngestAnswer,
+    "description": "No event is valid: the same answer with the reasons. Or the body is no JSON: a problem.",
+    "content": {MEDIA_TYPE: _PROBLEM},
+}
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the request's body.
+
+    Raises:
+        HTTPException: it is larger than `MAX_BODY`; no more than that is ever read.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body must have at most {MAX_BODY} bytes")
+            chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the client went away before the body was complete") from error
+    return b"".join(chunks)
+
+
+@router.post(
+    "/events",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Send events",
+    responses={**responses(413, 503), 422: _REJECTED},
+    openapi_extra=_BODY,
+    response_model_exclude_none=True,
+)
+async def send_events(api: Api, body: Annotated[bytes, Depends(read_body)], response: Response) -> IngestAnswer:
+    """Take one event or a batch, and answer each with a verdict.
+
+    `accepted` means that the broker has acknowledged the event, `spooled` that it is on disk here and will be sent
+    under the same event id. An event may be sent again at any time: it is stored once. On 503 nothing is lost if
+    the whole request is sent again.
+    """
+    answer = await api.ingest.take(body)
+    if answer.accepted + answer.spooled == 0:
+        response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+    return answer

@@ -1,0 +1,181 @@
+"""Gives each event its verdict, and sends later what could not be sent at once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from serving.delivery import Outgoing
+from serving.events.edge import Refusal, read, split
+from serving.events.schemas import EventResult, IngestAnswer, Verdict
+from serving.spool import Spooled
+from streaming.errors import UnavailableError
+from streaming.events import EVENT_MODELS, Event, derive_event_id
+from streaming.topics import event_topic, topics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.cache import Cache
+    from serving.delivery import Delivery
+    from serving.identity.service import Identity
+    from serving.metrics import Metrics
+    from serving.spool import Spool
+
+_PAGE: Final = 500
+_DRAIN_SECONDS: Final = 0.5
+"""Time between two looks at a spool that could not be emptied."""
+
+_DRAIN_EXTRA_SECONDS: Final = 2.0
+"""The drain waits longer than the producer gives up, so that its outcomes are known and nothing is sent twice."""
+
+_log = structlog.get_logger()
+
+
+def address(event: Event, listener_id: str) -> Outgoing:
+    """Return the message of a client's event: the listener id in place of the client's own user id."""
+    topic = event_topic(event.event_type).name
+    event_id = event.event_id or derive_event_id(listener_id, event.event_type, event.item_id, event.timestamp)
+    message = event.model_copy(update={"user_id": listener_id, "event_id": event_id})
+    return Outgoing(topic, listener_id, message.model_dump_json(exclude_none=True).encode(), event_id)
+
+
+class Outbox:
+    """Sends messages to the broker, or keeps them until it takes them."""
+
+    def __init__(self, delivery: Delivery, spool: Spool, *, identity: Identity, cache: Cache) -> None:
+        self._delivery = delivery
+        self._spool = spool
+        self._identity = identity
+        self._cache = cache
+
+    async def put(self, messages: Sequence[Outgoing], *, waiting: Sequence[Spooled] = ()) -> list[bool]:
+        """Make messages safe and return, for each, whether the broker has it (else the spool).
+
+        Args:
+            messages: what to send.
+            waiting: what cannot be sent yet, for the same transaction of the spool.
+
+        Raises:
+            UnavailableError: neither the broker nor the spool takes them.
+        """
+        sent = await self._delivery.send(messages) if self._delivery.broker.allows() else [False] * len(messages)
+        left = [
+            Spooled(message.topic, True, message.event_id, message.key, message.value)  # noqa: FBT003 - a record's field
+            for message, done in zip(messages, sent, strict=True)
+            if not done
+        ]
+        if left or waiting:
+            await self._spool.append([*left, *waiting])
+        return sent
+
+    async def drain(self) -> None:
+        """Send what is spooled, for ever."""
+        while True:
+            await asyncio.sleep(_DRAIN_SECONDS)
+            if self._spool.count == 0:
+                continue
+            try:
+                if sent := await self.drain_once():
+                    _log.info("spool drained", sent=sent, left=self._spool.count)
+            except UnavailableError as error:
+                _log.warning("spool not drained", error=str(error))
+
+    async def drain_once(self) -> int:
+        """Send what is spooled, the oldest first, until the broker refuses; return how many it took."""
+        total, after = 0, 0
+        while True:
+            # A broker that was away gets one event as a probe, not a full page that would time out as a whole.
+            size = _PAGE if self._delivery.broker.state == "up" else 1
+            if not (page := await self._spool.page(after=after, size=size)):
+                return total
+            after = page[-1].seq
+            messages = await self._address(page)
+            done = await self._delivery.send(list(messages.values()), extra_seconds=_DRAIN_EXTRA_SECONDS)
+            places = [place for place, sent in zip(messages, done, strict=True) if sent]
+            await self._spool.remove(places)
+            total += len(places)
+            if not all(done):
+                return total
+            await self._cache.mark_seen([message.event_id for message in messages.values()])
+
+    async def _address(self, page: Sequence[Spooled]) -> dict[int, Outgoing]:
+        """Messages of a page by their place, without those whose listener cannot be found out yet."""
+        strangers = [event.key for event in page if not event.mapped]
+        known = (await self._identity.resolve(strangers, create=True)).listeners if strangers else {}
+        messages: dict[int, Outgoing] = {}
+        for spooled in page:
+            if spooled.mapped:
+                messages[spooled.seq] = Outgoing(spooled.topic, spooled.key, spooled.value, spooled.event_id or "")
+            elif listener_id := known.get(spooled.key):
+                kind = topics()[spooled.topic].event_type
+                if kind is not None:
+                    event = EVENT_MODELS[kind].model_validate_json(spooled.value)
+                    messages[spooled.seq] = address(event, listener_id)
+        return messages
+
+
+class Ingest:
+    """Decides about each event of a request."""
+
+    def __init__(self, outbox: Outbox, *, identity: Identity, cache: Cache, metrics: Metrics) -> None:
+        self._outbox = outbox
+        self._identity = identity
+        self._cache = cache
+        self._metrics = metrics
+
+    async def take(self, body: bytes) -> IngestAnswer:
+        """Return the verdicts on a request's events.
+
+        Raises:
+            ContractError: the body is not JSON, or not a batch of the right size.
+            UnavailableError: events could be kept nowhere; the request is to be sent again.
+        """
+        now = datetime.now(UTC)
+        results: list[EventResult] = []
+        events: dict[int, Event] = {}
+        for index, part in enumerate(split(body)):
+            match read(part, now):
+                case Refusal(field, error, valid):
+                    results.append(EventResult(index=index, verdict="rejected", field=field, error=error, valid=valid))
+                    self._metrics.ingest("none", "rejected")
+                case Event() as event:
+                    events[index] = event
+        if events:
+            results += await self._keep(events)
+            results.sort(key=lambda result: result.index)
+        counts: dict[Verdict, int] = {"accepted": 0, "spooled": 0, "rejected": 0}
+        for result in results:
+            counts[result.verdict] += 1
+        return IngestAnswer(
+            accepted=counts["accepted"], spooled=counts["spooled"], rejected=counts["rejected"], results=results
+        )
+
+    async def _keep(self, events: dict[int, Event]) -> list[EventResult]:
+        known = (await self._identity.resolve((e.user_id for e in events.values()), create=True)).listeners
+        messages = {i: address(e, known[e.user_id]) for i, e in events.items() if e.user_id in known}
+        strangers = {i: e for i, e in events.items() if e.user_id not in known}
+        waiting = [_unaddressed(event) for event in strangers.values()]
+        sent = await self._outbox.put(list(messages.values()), waiting=waiting)
+        accepted = [message.event_id for message, done in zip(messages.values(), sent, strict=True) if done]
+        hints = await self._cache.mark_seen(accepted) if accepted else None
+        marks = iter(hints or ())
+        results: list[EventResult] = []
+        for (index, message), done in zip(messages.items(), sent, strict=True):
+            verdict: Verdict = "accepted" if done else "spooled"
+            self._metrics.ingest(message.topic, verdict)
+            duplicate = next(marks, None) if done else None
+            results.append(EventResult(index=index, verdict=verdict, event_id=message.event_id, duplicate=duplicate))
+        for index, event in strangers.items():
+            self._metrics.ingest(event_topic(event.event_type).name, "spooled")
+            results.append(EventResult(index=index, verdict="spooled", event_id=event.event_id))
+        return results
+
+
+def _unaddressed(event: Event) -> Spooled:
+    """An event whose listener is not known yet: kept under the client's user id until the identity store answers."""
+    value = event.model_dump_json(exclude_none=True).encode()
+    return Spooled(event_topic(event.event_type).name, False, event.event_id, event.user_id, value)  # noqa: FBT003

@@ -1,0 +1,1 @@
+"""Whether the API and the parts behind it answer."""

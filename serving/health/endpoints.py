@@ -1,0 +1,49 @@
+"""`GET /health`, `/health/live`, `/health/ready`, `/metrics`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+
+from serving.health.schemas import HealthAnswer, LiveAnswer, ReadyAnswer
+from serving.metrics import CONTENT_TYPE
+from serving.parts import Api
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health", summary="State of every part", response_model_exclude_none=True)
+async def health(api: Api) -> HealthAnswer:
+    """The state of each part behind the API, the model that serves and the spool; always 200."""
+    return api.health.answer()
+
+
+@router.get("/health/live", summary="Whether the process answers")
+async def live() -> LiveAnswer:
+    """200 as long as the process answers: restart it when it does not."""
+    return LiveAnswer()
+
+
+@router.get(
+    "/health/ready",
+    summary="Whether to send requests here",
+    responses={503: {"model": ReadyAnswer, "description": "Still starting: `missing` says what is not done yet."}},
+)
+async def ready(api: Api, response: Response) -> ReadyAnswer:
+    """200 once every part was looked at; a part that is away makes it degraded, not unready."""
+    answer = api.health.ready()
+    if answer.missing:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return answer
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"description": "Metrics in Prometheus' text format.", "content": {"text/plain": {}}}},
+)
+async def metrics(api: Api) -> Response:
+    """Requests, events by verdict, spool, answers by rung, the model."""
+    return Response(api.metrics.expose(spooled=api.spool.count), media_type=CONTENT_TYPE)

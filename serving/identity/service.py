@@ -1,0 +1,65 @@
+"""Resolves user ids: memory first, then Redis, then PostgreSQL, each only for what the one before did not know."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from streaming.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from serving.cache import Cache
+    from serving.identity.store import ListenerStore
+
+_REMEMBERED: Final = 100_000
+"""Listeners kept in memory, some 20 MB."""
+
+
+class Resolved(NamedTuple):
+    """Listener ids by user id; `complete` is False when the identity store could not be asked for the rest."""
+
+    listeners: dict[str, str]
+    complete: bool
+
+
+class Identity:
+    """Listener ids of this process's clients."""
+
+    def __init__(self, store: ListenerStore, cache: Cache) -> None:
+        self._store = store
+        self._cache = cache
+        self._memory: OrderedDict[str, str] = OrderedDict()
+
+    async def resolve(self, user_ids: Iterable[str], *, create: bool) -> Resolved:
+        """Return the listener ids of user ids; never fails.
+
+        Args:
+            user_ids: as the clients name them.
+            create: make a listener for those that have none; a reader must not.
+        """
+        wanted = list(dict.fromkeys(user_ids))
+        listeners = {user_id: self._memory[user_id] for user_id in wanted if user_id in self._memory}
+        for user_id in listeners:
+            self._memory.move_to_end(user_id)
+        if not (missing := [user_id for user_id in wanted if user_id not in listeners]):
+            return Resolved(listeners, complete=True)
+        found = await self._cache.listeners(missing)
+        self._remember(found)
+        listeners |= found
+        if not (missing := [user_id for user_id in missing if user_id not in found]):
+            return Resolved(listeners, complete=True)
+        try:
+            stored = await (self._store.ensure(missing) if create else self._store.find(missing))
+        except UnavailableError:
+            return Resolved(listeners, complete=False)
+        self._remember(stored)
+        if stored:
+            await self._cache.remember_listeners(stored)
+        return Resolved(listeners | stored, complete=True)
+
+    def _remember(self, listeners: Mapping[str, str]) -> None:
+        self._memory.update(listeners)
+        while len(self._memory) > _REMEMBERED:
+            self._memory.popitem(last=False)

@@ -1,0 +1,1 @@
+"""The ledger for people: every message that came, and what became of it."""

@@ -1,0 +1,91 @@
+"""Counters and times for Prometheus, and the middleware that takes them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The API's metrics, in a registry of their own so that two applications in one process do not meet."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "http_requests", "Requests answered.", ["method", "endpoint", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "http_request_duration_seconds", "Time to the last byte of the answer.", ["method", "endpoint"],
+            buckets=_BUCKETS, registry=registry,
+        )  # fmt: skip
+        self._ingest = Counter("ingest_events", "Events by verdict.", ["topic", "verdict"], registry=registry)
+        self._spooled = Gauge("ingest_spool_events", "Events that wait on disk.", registry=registry)
+        self._served = Counter("recommend_served", "Answers by rung of the ladder.", ["rung"], registry=registry)
+        self._lost = Counter("recommend_events_lost", "Exposures that could be kept nowhere.", registry=registry)
+        self._model = Gauge("model_info", "The bundle that serves: always 1.", ["version"], registry=registry)
+
+    def ingest(self, topic: str, verdict: str) -> None:
+        """Count an event; a rejected one belongs to topic `none`."""
+        self._ingest.labels(topic, verdict).inc()
+
+    def served(self, rung: str) -> None:
+        """Count an answer of the recommender."""
+        self._served.labels(rung).inc()
+
+    def exposure_lost(self) -> None:
+        """Count an exposure that neither the broker nor the spool took."""
+        self._lost.inc()
+
+    def model(self, version: str) -> None:
+        """Note the bundle that serves from now on."""
+        self._model.clear()
+        self._model.labels(version).set(1)
+
+    def expose(self, *, spooled: int) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        self._spooled.set(spooled)
+        return generate_latest(self._registry)
+
+
+class MetricsMiddleware:
+    """Counts and times each request under its route's template, so that labels stay few whatever clients ask for."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and note its status and time."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        begin = time.perf_counter()
+
+        async def noting_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_status)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            endpoint = _template(scope)
+            self._metrics.requests.labels(method, endpoint, str(status)).inc()
+            self._metrics.seconds.labels(method, endpoint).observe(time.perf_counter() - begin)
+
+
+def _template(scope: Any) -> str:
+    route = scope.get("route")
+    return str(getattr(route, "path", "other"))

@@ -1,0 +1,115 @@
+"""What the handlers work with: opened once when the application starts, closed when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import Depends, Request
+
+from serving.cache import Cache
+from serving.catalog import Names, names_view
+from serving.delivery import Delivery
+from serving.events.service import Ingest, Outbox
+from serving.health.service import Broker, Health
+from serving.identity.service import Identity
+from serving.identity.store import ListenerStore
+from serving.metrics import Metrics
+from serving.recommend.models import Models
+from serving.recommend.service import Exposures, Recommender
+from serving.spool import Spool
+from serving.trending.store import TrendingView, trending_view
+from streaming.lake import Lake
+from streaming.producer import EventProducer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+    from serving.settings import Settings
+
+_TRENDING_SECONDS: Final = 2.0
+_NAMES_SECONDS: Final = 5.0
+_LAST_EXPOSURES_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything a handler may ask for."""
+
+    settings: Settings
+    metrics: Metrics
+    lake: Lake
+    spool: Spool
+    models: Models
+    trending: TrendingView
+    names: Names
+    ingest: Ingest
+    recommender: Recommender
+    health: Health
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
+    """Open the stores, run the background tasks, and close all in the reverse order.
+
+    A store that is away does not keep the API from starting: events are spooled, answers are less personal.
+    """
+    spool = Spool(settings.spool_path, limit=settings.spool_limit)
+    await spool.open()
+    cache = Cache(settings.redis)
+    store = ListenerStore(settings.database)
+    await store.open()
+    broker = Broker(settings.bootstrap_servers)
+    producer = EventProducer(
+        settings.bootstrap_servers,
+        client_id="music-api",
+        delivery_timeout_ms=int(settings.produce_timeout_seconds * 1000),
+    )
+    delivery = Delivery(producer, broker.dependency, timeout_seconds=settings.produce_timeout_seconds)
+    identity = Identity(store, cache)
+    outbox = Outbox(delivery, spool, identity=identity, cache=cache)
+    exposures = Exposures(outbox, metrics)
+    lake = Lake(settings.lake_root)
+    trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
+    checks = {cache.dependency: cache.check, store.dependency: store.check, broker.dependency: broker.check}
+    health = Health(checks, others=[trending.dependency], models=models, spool=spool)
+    recommender = Recommender(
+        models, identity=identity, cache=cache, trending=trending, names=names, exposures=exposures, metrics=metrics
+    )
+    ingest = Ingest(outbox, identity=identity, cache=cache, metrics=metrics)
+    async with _running(
+        health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS)
+    ):
+        yield Parts(
+            settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
+            ingest=ingest, recommender=recommender, health=health,
+        )  # fmt: skip
+    await exposures.finish(_LAST_EXPOSURES_SECONDS)
+    await delivery.close()
+    await spool.close()
+    await store.close()
+    await cache.close()
+
+
+@asynccontextmanager
+async def _running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def parts_of(request: Request) -> Parts:
+    """Return the parts of the application that a request came to."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+Api = Annotated[Parts, Depends(parts_of)]

@@ -1,0 +1,1 @@
+"""Recommendations for a listener, down a ladder that always ends at something honest."""

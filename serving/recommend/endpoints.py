@@ -1,0 +1,54 @@
+"""`GET /recommend` and `GET /recommendations/{user_id}`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from serving.parts import Api
+from serving.problems import responses
+from serving.recommend.schemas import RecommendationAnswer
+from streaming.events import Identifier
+
+router = APIRouter(tags=["recommendations"])
+
+K = Annotated[int, Query(ge=1, le=100, description="How many items, 1 to 100.")]
+
+
+@router.get(
+    "/recommend",
+    summary="Recommend items to a user",
+    responses=responses(422, 503),
+    response_model_exclude_none=True,
+)
+async def recommend(
+    api: Api,
+    response: Response,
+    user_id: Annotated[
+        Identifier, Query(description="The user, as in the events; an unknown one gets what is popular.")
+    ],
+    k: K = 20,
+) -> RecommendationAnswer:
+    """Recommend what the user has not heard, each item with its reason; falls back to the chart, then to popularity."""
+    response.headers["Cache-Control"] = "no-store"
+    return await api.recommender.recommend(user_id, k=k)
+
+
+@router.get(
+    "/recommendations/{user_id}",
+    summary="Recommend items to a user, by path",
+    responses=responses(422, 503),
+    response_model_exclude_none=True,
+)
+async def recommendations(
+    api: Api,
+    response: Response,
+    user_id: Annotated[
+        Identifier, Path(description="The user, as in the events; an unknown one gets what is popular.")
+    ],
+    k: K = 20,
+) -> RecommendationAnswer:
+    """The same answer as `/recommend`, under the user's own address."""
+    response.headers["Cache-Control"] = "no-store"
+    return await api.recommender.recommend(user_id, k=k)

@@ -1,0 +1,175 @@
+"""Walks down the ladder: personal, trending, popular; and puts what was shown on its topic."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import structlog
+
+from music_assets.recommender.bundle import Scored
+from serving.delivery import Outgoing
+from serving.recommend.schemas import RecommendationAnswer, RecommendedItem, Rung
+from streaming.errors import UnavailableError
+from streaming.events import RecommendationEvent
+from streaming.tables import TRENDING_1H
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from music_assets.recommender.bundle import Bundle
+    from serving.cache import Cache
+    from serving.catalog import Names
+    from serving.events.service import Outbox
+    from serving.identity.service import Identity
+    from serving.metrics import Metrics
+    from serving.recommend.models import Models
+    from serving.trending.store import TrendingView
+
+ANONYMOUS: Final = "anonymous"
+"""Listener id of an exposure to somebody without one: a reading makes no identity."""
+
+NO_MODEL: Final = "none"
+TOPIC: Final = "music_recommendations"
+
+_PUBLISH_SECONDS: Final = 0.05
+"""How long an answer waits for its exposure's acknowledgement: ten times what a broker nearby takes."""
+
+_POPULARITY: Final = "popularity"
+_FRESH: Final = timedelta(minutes=TRENDING_1H.stale_after_minutes)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """What is known of who asks; `degraded` when something is not known only because a part is away."""
+
+    listener_id: str
+    history: Mapping[str, float]
+    degraded: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a rung of the ladder offers."""
+
+    rung: Rung
+    as_of: datetime
+    items: Sequence[Scored]
+
+
+def listed(items: Iterable[Scored], names: Mapping[str, str]) -> list[RecommendedItem]:
+    """Return scored items as the API shows them, ranked from 1."""
+    return [
+        RecommendedItem(
+            item_id=item.item_id, name=names.get(item.item_id), rank=rank,
+            score=item.score, reason=item.reason, source=item.source,
+        )
+        for rank, item in enumerate(items, start=1)
+    ]  # fmt: skip
+
+
+class Exposures:
+    """Puts one message per answer on the topic, without letting the broker slow the answer down."""
+
+    def __init__(self, outbox: Outbox, metrics: Metrics) -> None:
+        self._outbox = outbox
+        self._metrics = metrics
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def publish(self, event: RecommendationEvent) -> None:
+        """Send an exposure; come back when it is safe or when an answer should wait no longer."""
+        value = event.model_dump_json(exclude_none=True).encode()
+        task = asyncio.create_task(self._put(Outgoing(TOPIC, event.user_id, value, event.event_id)))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.wait({task}, timeout=_PUBLISH_SECONDS)
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for what is still under way, at the end of the process."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=seconds)
+
+    async def _put(self, message: Outgoing) -> None:
+        try:
+            await self._outbox.put([message])
+        except UnavailableError as error:
+            self._metrics.exposure_lost()
+            _log.warning("exposure lost", error=str(error))
+
+
+class Recommender:
+    """Recommends to a listener."""
+
+    def __init__(
+        self, models: Models, *, identity: Identity, cache: Cache, trending: TrendingView, names: Names,
+        exposures: Exposures, metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self._models = models
+        self._identity = identity
+        self._cache = cache
+        self._trending = trending
+        self._names = names
+        self._exposures = exposures
+        self._metrics = metrics
+
+    async def recommend(self, user_id: str, *, k: int) -> RecommendationAnswer:
+        """Return k recommendations, or as many as there are.
+
+        Raises:
+            UnavailableError: there is neither a model nor a chart yet.
+        """
+        listener = await self._listener(user_id)
+        bundle = self._models.current
+        choice = self._choose(bundle, listener.history, k)
+        if choice is None:
+            raise UnavailableError("there is nothing to recommend yet: no model was released and nothing is trending")
+        now = datetime.now(UTC)
+        recommendation_id = str(uuid4())
+        await self._exposures.publish(
+            RecommendationEvent(
+                event_id=recommendation_id, user_id=listener.listener_id, timestamp=now,
+                model_version=bundle.version if bundle else NO_MODEL, rung=choice.rung,
+                item_ids=[item.item_id for item in choice.items], sources=[item.source for item in choice.items],
+                reasons=[item.reason for item in choice.items],
+            )
+        )  # fmt: skip
+        self._metrics.served(choice.rung)
+        return RecommendationAnswer(
+            recommendation_id=recommendation_id, rung=choice.rung, model_version=bundle.version if bundle else None,
+            as_of=choice.as_of, degraded=listener.degraded or bundle is None,
+            items=listed(choice.items, self._names.value),
+        )  # fmt: skip
+
+    async def _listener(self, user_id: str) -> Listener:
+        resolved = await self._identity.resolve([user_id], create=False)
+        listener_id = resolved.listeners.get(user_id)
+        if listener_id is None:
+            return Listener(listener_id=ANONYMOUS, history={}, degraded=not resolved.complete)
+        try:
+            history = await self._cache.history(listener_id)
+        except UnavailableError:
+            return Listener(listener_id=listener_id, history={}, degraded=True)
+        return Listener(listener_id=listener_id, history=history, degraded=False)
+
+    def _choose(self, bundle: Bundle | None, history: Mapping[str, float], k: int) -> Choice | None:
+        if bundle is not None and history:
+            items = bundle.recommend(history, k=k)
+            # What only popularity fills up says nothing about this listener.
+            if any(item.source != _POPULARITY for item in items):
+                return Choice(rung="personal", as_of=bundle.created_at, items=items)
+        chart = self._trending.value
+        if chart.as_of is not None and datetime.now(UTC) - chart.as_of <= _FRESH:
+            rows = [row for row in chart.rows if row.item_id not in history][:k]
+            if rows:
+                items = [
+                    Scored(row.item_id, row.score, "trending", "among the most played of the last hour") for row in rows
+                ]
+                return Choice(rung="trending", as_of=chart.as_of, items=items)
+        if bundle is not None and (items := bundle.popular(k=k, exclude=history.keys())):
+            return Choice(rung="popular", as_of=bundle.created_at, items=items)
+        return None

@@ -1,0 +1,47 @@
+"""`GET /similar/{item_id}`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query
+
+from serving.parts import Api
+from serving.problems import responses
+from serving.recommend.schemas import SimilarAnswer
+from serving.recommend.service import listed
+from streaming.errors import ContractError, UnavailableError
+from streaming.events import ItemId, normalise_item_id
+
+router = APIRouter(tags=["recommendations"])
+
+
+@router.get(
+    "/similar/{item_id}",
+    summary="Items similar to one",
+    responses=responses(404, 422, 503),
+    response_model_exclude_none=True,
+)
+async def similar(
+    api: Api,
+    item_id: Annotated[ItemId, Path(description="`track:ID`, `artist:ID`, `album:ID`; a bare ID is a track.")],
+    k: Annotated[int, Query(ge=1, le=100, description="How many items, 1 to 100.")] = 20,
+) -> SimilarAnswer:
+    """Items that the listeners of this one play as well."""
+    try:
+        wanted = normalise_item_id(item_id)
+    except ValueError as error:
+        raise ContractError("bad_format", "item_id", str(error)) from error
+    bundle = api.models.current
+    if bundle is None:
+        raise UnavailableError("no model was released yet; try again later")
+    if not (found := bundle.similar(wanted, k=k)):
+        raise HTTPException(404, f"the model {bundle.version} knows nothing similar to {wanted}")
+    names = api.names.value
+    return SimilarAnswer(
+        item_id=wanted,
+        name=names.get(wanted),
+        model_version=bundle.version,
+        as_of=bundle.created_at,
+        items=listed(found, names),
+    )

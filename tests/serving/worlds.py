@@ -1,0 +1,72 @@
+"""A small world of two tastes, as bundles, histories, charts and names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from music_assets.recommender import bundle
+from music_assets.recommender.bundle import Contents
+from music_assets.recommender.models.ease import Ease
+from streaming.lake import Lake
+from streaming.tables import TRENDING_1H, silver
+from tests.recommender.worlds import listens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from serving.settings import Settings
+
+EVEN = [f"artist:{number:02d}" for number in range(0, 20, 2)]
+
+
+def release(root: Path) -> str:
+    """Write a bundle of a world in which each listens to even or to odd artists, and let it serve."""
+    world = listens(
+        (f"u{user:02d}", f"artist:{item:02d}", user + item)
+        for user in range(20)
+        for item in range(20)
+        if user % 2 == item % 2 and user != item
+    )
+    model = Ease(strength=1).fit(world)
+    contents = Contents(
+        model=model, holdout=model, recipe="ease", settings={}, metrics={"ndcg@10": 0.5}, cutoff=1, data_until=2
+    )
+    version = bundle.write(root, contents)
+    bundle.promote(root, version)
+    return version
+
+
+def chart(settings: Settings, scores: dict[str, float], *, as_of: datetime | None = None) -> None:
+    """Write the 1 h chart as the stream does."""
+    rows = [
+        {
+            "as_of": as_of or datetime.now(UTC), "item_id": item, "item_kind": item.partition(":")[0], "rank": rank,
+            "previous_rank": None, "score": score, "listeners": 1, "events": 2,
+        }
+        for rank, (item, score) in enumerate(scores.items(), start=1)
+    ]  # fmt: skip
+    _write(settings, TRENDING_1H, rows)
+
+
+def names(settings: Settings, known: dict[str, str]) -> None:
+    """Write artists of the catalogue."""
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "item_id": item, "name": name, "schema_version": 1, "kafka_topic_id": "t", "kafka_partition": 0,
+            "kafka_offset": offset, "ingested_at": now,
+        }
+        for offset, (item, name) in enumerate(known.items())
+    ]  # fmt: skip
+    _write(settings, silver("catalog_artists"), rows)
+
+
+def _write(settings: Settings, table: object, rows: list[dict[str, object]]) -> None:
+    lake = Lake(settings.lake_root)
+    lake.create(table)  # type: ignore[arg-type]
+    path = str(table.path(lake.root))  # type: ignore[attr-defined]
+    write_deltalake(path, pa.Table.from_pylist(rows, schema=table.schema), mode="overwrite")  # type: ignore[attr-defined]
