@@ -1,8 +1,9 @@
 """Runs job `platform` in a process of its own and tells what happens, one JSON object a line.
 
-`python -m music_assets.demo.job FD` is what the demo starts: the run is Dagster's own, on the instance of the
-environment, so the UI shows it; the lines are what the instance stored about it. They go to the file
-descriptor FD, because dbt and Spark write to the standard output as they like.
+`python -m music_assets.demo.job FD` is what the demo starts: it loads the code location, waits for a line on its
+standard input, and runs. The run is Dagster's own, on the instance of the environment, so the UI shows it; the
+lines are what the instance stored about it. They go to the file descriptor FD, because dbt and Spark write to
+the standard output as they like.
 """
 
 import json
@@ -12,6 +13,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final, TextIO
 
 import dagster as dg
@@ -28,15 +30,23 @@ _KINDS: Final = {
 }
 
 
-def platform_job() -> dg.JobDefinition:
-    """Return the job from the code location."""
+@cache
+def _loaded() -> dg.JobDefinition:
     from music_assets.definitions import defs
 
     return defs().resolve_job_def(JOB)
 
 
-def main(out: TextIO) -> int:
-    """Run the job to its end; return 0 when every step succeeded."""
+def platform_job() -> dg.JobDefinition:
+    """Return the job from the code location, loaded once."""
+    return _loaded()
+
+
+def main(go: TextIO, out: TextIO) -> int:
+    """Load, wait for a line on `go`, run the job to its end; return 0 when every step succeeded."""
+    platform_job()
+    if not go.readline():
+        return 1  # whoever started this has ended
     mark = uuid.uuid4().hex
     groups = Counter(key.path[0] for key in platform_job().asset_layer.executable_asset_keys)
     _write(out, {"event": "plan", "assets": groups})
@@ -127,8 +137,11 @@ def _write(out: TextIO, line: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # By its own name: Dagster imports the module it rebuilds a job from, and would load everything again.
+    from music_assets.demo import job
+
     # Whoever outlives the run must not hold the pipe open.
     os.set_inheritable(int(sys.argv[1]), False)  # noqa: FBT003 - it takes no name
     with open(int(sys.argv[1]), "w", encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor has no path
-        status = main(pipe)
+        status = job.main(sys.stdin, pipe)
     sys.exit(status)

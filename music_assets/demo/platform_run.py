@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -118,33 +119,44 @@ class _Groups:
             self._progress.add(group, seconds=self._seconds[group], rows=self._rows[group], note=note)
 
 
-def run_job(environment: Mapping[str, str], *, log: Path, progress: Progress) -> Outcome:
-    """Run the job once, to its end, and return what it did.
+class PlatformRun:
+    """One run of the job in a process that loads its code before it is told to go.
 
-    Must be called from the main thread: the kernel ends the process together with the thread that started it.
+    Must be made in the main thread: the kernel ends the process together with the thread that started it.
 
     Args:
         environment: of the process.
         log: takes what the process writes otherwise.
-        progress: told about every group of assets.
     """
-    read, write = os.pipe()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = with_parent((sys.executable, "-m", "music_assets.demo.job", str(write)))
-    with log.open("ab") as output, os.fdopen(read, encoding="utf-8") as lines:
-        process = subprocess.Popen(
-            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(write,)
-        )
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        read, write = os.pipe()
+        command = with_parent((sys.executable, "-m", "music_assets.demo.job", str(write)))
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, env=dict(environment), stdin=subprocess.PIPE, stdout=output, stderr=output, pass_fds=(write,)
+            )
         os.close(write)
-        try:
-            outcome = follow(lines, progress)
-            process.wait(timeout=60)
-        finally:
-            process.kill()
-            process.wait()
-    if not outcome.run_id and not outcome.failures:
-        outcome.failures.append(f"the run ended early, see {log}")
-    return outcome
+        self._lines = os.fdopen(read, encoding="utf-8")
+
+    def go(self, progress: Progress) -> Outcome:
+        """Run to the end and return what was done; `progress` is told about every group of assets."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as go:
+            go.write(b"go\n")
+        outcome = follow(self._lines, progress)
+        self._process.wait(timeout=60)
+        if not outcome.run_id and not outcome.failures:
+            outcome.failures.append(f"the run ended early, see {self._log}")
+        return outcome
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._lines.close()
 
 
 def run_until_done(attempt: Callable[[], Outcome], heal: Callable[[str], None]) -> Outcome:

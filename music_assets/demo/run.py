@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 
 from music_assets.demo import ask, feeds, snapshot, truth
-from music_assets.demo.platform_run import Outcome, run_job, run_until_done
+from music_assets.demo.platform_run import Outcome, PlatformRun, run_until_done
 from music_assets.demo.progress import Progress
 from music_assets.demo.report import LedgerLine, Report, TruthReport
 from music_assets.demo.send import START_SECONDS, Sender, Sent
@@ -81,9 +81,13 @@ class Demo:
             MusicError: a part does not start or does not come back.
         """
         with MemorySampler() as memory:
-            with self._sending(stack) as sending, _watched(stack):
+            with self._sending(stack) as sending, _watched(stack), closing(self._platform_run(stack)) as first:
                 sent = sending()
-                outcome = run_until_done(lambda: self._materialise(stack), lambda why: self._heal(stack, why))
+                waiting = [first]
+                outcome = run_until_done(
+                    lambda: self._materialise(waiting.pop() if waiting else self._platform_run(stack)),
+                    lambda reason: self._heal(stack, reason),
+                )
                 if not outcome.success:
                     raise UnavailableError(f"the run of the platform failed: {'; '.join(outcome.failures)[:600]}")
                 with self._progress.stage("checks") as entry:
@@ -112,9 +116,12 @@ class Demo:
             finally:
                 stop.set()
 
-    def _materialise(self, stack: Stack) -> Outcome:
-        log = self._settings.music_home / "logs" / "platform.log"
-        return run_job(stack.environment, log=log, progress=self._progress)
+    def _platform_run(self, stack: Stack) -> PlatformRun:
+        return PlatformRun(stack.environment, self._settings.music_home / "logs" / "platform.log")
+
+    def _materialise(self, run: PlatformRun) -> Outcome:
+        with closing(run):
+            return run.go(self._progress)
 
     def _heal(self, stack: Stack, reason: str) -> None:
         self._progress.say(f"the run did not end well ({reason[:200]}); it is repeated once the stack is whole")
