@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -90,3 +91,19 @@ class Settings(streaming_settings.Settings):
 def settings() -> Settings:
     """Return the settings of this process, read once."""
     return Settings()
+
+
+def child_environment(chosen: Settings) -> dict[str, str]:
+    """Return the environment of a process that is to find these settings, whatever this process was told.
+
+    A secret that comes from a file (`NAME_FILE`) goes on as that file's name.
+    """
+    environment = dict(os.environ)  # noqa: TID251 - this module reads it, and what is not ours goes on as it is
+    for name, value in chosen:
+        variable = name.upper()
+        if isinstance(value, SecretStr) and environment.get(f"{variable}_FILE") and variable not in environment:
+            continue
+        environment.pop(f"{variable}_FILE", None)
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        environment[variable] = "" if plain is None else str(plain)
+    return environment

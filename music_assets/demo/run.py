@@ -80,7 +80,7 @@ class Demo:
         Raises:
             MusicError: a part does not start or does not come back.
         """
-        with MemorySampler() as memory:
+        with MemorySampler(self._settings.music_home) as memory:
             with self._sending(stack) as sending, _watched(stack), closing(self._platform_run(stack)) as first:
                 sent = sending()
                 waiting = [first]

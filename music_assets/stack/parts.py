@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
@@ -20,17 +20,18 @@ def nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One supervised process.
+    """One supervised process, or a server of the user's own when it has no command.
 
     Attributes:
         name: what people and the supervisor call it.
-        command: its command line; runs in the foreground.
+        command: its command line, run in the foreground; empty: somebody else runs it.
         ready: asks the process itself whether it can do its work.
         port: the port it listens on, None for a part that only calls others.
-        setting: the setting that moves the port.
+        setting: the setting that moves it.
         address: where people find it.
-        environment: what it is told beyond the settings.
-        prepare: makes what must lie there before the first start; can be repeated.
+        needs: names of the parts that must be done before it starts.
+        prepare: makes what must lie there before it starts; can be repeated.
+        complete: makes what the parts after it count on, once it is ready; can be repeated.
         start_seconds: how long its start may take.
         stop_signal: what ends it in order.
     """
@@ -39,9 +40,15 @@ class Part:
     command: tuple[str, ...]
     ready: Callable[[], bool]
     port: int | None = None
-    setting: str = ""
-    address: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[], None] = nothing
+    setting: str
+    address: str
+    needs: tuple[str, ...] = ()
+    prepare: Callable[[], object] = nothing
+    complete: Callable[[], object] = nothing
     start_seconds: float = 60
     stop_signal: str = "TERM"
+
+    @property
+    def external(self) -> bool:
+        """Whether somebody else runs it."""
+        return not self.command

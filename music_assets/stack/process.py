@@ -1,17 +1,30 @@
-"""Ports, command lines and readiness of single processes."""
+"""Single processes: ports, command lines, waiting, and ending those that are ours."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 import shutil
 import socket
+import tempfile
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import psutil
 
 from streaming.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MARKER: Final = "MUSIC_STACK"
+"""Environment variable that every process of a stack carries: the folder of its state."""
+
+_SOCKET_LIMIT: Final = 100
+"""Longest path of a Unix socket, with room for the suffix that the supervisor binds first."""
 
 _PORTS: Final = range(20_000, 32_000)
 """Below the range that the kernel hands out to clients, so that a restarted server finds its port free."""
@@ -50,3 +63,39 @@ def wait_until(ready: Callable[[], bool], *, seconds: float, pause: float = 0.1)
             return False
         time.sleep(pause)
     return True
+
+
+def socket_path(wanted: Path) -> Path:
+    """Return a path for a Unix socket: the wanted one, or a short one for it where the kernel's limit is passed."""
+    if len(os.fsencode(wanted)) <= _SOCKET_LIMIT:
+        return wanted
+    folder = Path(tempfile.gettempdir()) / f"music-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]}.sock"
+
+
+def marked(home: Path) -> list[psutil.Process]:
+    """Return every process that the stack with its state in `home` started, and their children."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(MARKER) == str(home):
+                # PostgreSQL's children overwrite their environment with their title.
+                found |= {each.pid: each for each in (process, *process.children(recursive=True))}
+    found.pop(os.getpid(), None)
+    return list(found.values())
+
+
+def sweep(home: Path, *, grace_seconds: float = 10) -> list[int]:
+    """End every process of the stack with its state in `home`, and no other; return their ids."""
+    left = marked(home)
+    ended = [process.pid for process in left]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(left, timeout=grace_seconds)
+    for process in stubborn:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=grace_seconds)
+    return ended

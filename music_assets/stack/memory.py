@@ -1,0 +1,59 @@
+"""How much memory a stack takes: the sum of PSS, which counts shared pages once."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Self
+
+import psutil
+
+from music_assets.stack.process import marked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_INTERVAL_SECONDS: Final = 1.0
+
+
+class MemorySampler:
+    """Samples this process, its children and the stack once a second while its block runs.
+
+    Args:
+        home: state of the stack.
+
+    Attributes:
+        peak_mb: most memory of all together at once, in MiB.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.peak_mb = 0.0
+        self._home = home
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.peak_mb = max(self.peak_mb, total_mb(self._home))
+            if self._stop.wait(_INTERVAL_SECONDS):
+                return
+
+
+def total_mb(home: Path) -> float:
+    """Return the memory of this process, its children and the stack now, in MiB."""
+    own = psutil.Process()
+    every = {each.pid: each for each in (own, *own.children(recursive=True), *marked(home))}
+    total = 0
+    for process in every.values():
+        # One that ended meanwhile takes nothing.
+        with suppress(psutil.Error):
+            total += process.memory_full_info().pss
+    return total / 2**20
