@@ -1,4 +1,7 @@
-{{ config(meta={'dagster': {'ref': {'name': 'fct_listens'}}, 'description': 'Silver listens less those that repeat a play equal the listens of the mart, and their ids are all kept.'}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'fct_listens'}},
+    'description': 'Silver listens less repeated plays equal the mart, and every id is kept.',
+}) }}
 
 with
 

@@ -1,4 +1,7 @@
-{{ config(meta={'dagster': {'ref': {'name': 'fct_listens'}}, 'description': 'A play is a listener, an item and a second: each is one listen, however many event ids it came under.'}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'fct_listens'}},
+    'description': 'A play is a listener, an item and a second: each is one listen.',
+}) }}
 
 select
     user_id,

@@ -68,7 +68,8 @@ def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target
     seconds in which nothing is built.
     """
     selected = get_updated_cli_invocation_params_for_context(context, {}, DagsterDbtTranslator())
-    indirect = selected.indirect_selection
+    assert selected.dbt_project is not None
+    project, indirect = selected.dbt_project.project_dir, selected.indirect_selection
     return DbtCliInvocation.run(
         args=[
             str(dbt.EXECUTABLE), "--log-format", "json", "build",
@@ -77,12 +78,13 @@ def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target
         env={
             **dbt.environment(platform.settings()),
             **({"DBT_INDIRECT_SELECTION": indirect} if indirect else {}),
+            "DBT_PROJECT_DIR": str(project),
             "DBT_TARGET_PATH": str(target),
             "DBT_LOG_PATH": str(target),
         },
         manifest=selected.manifest,
         dagster_dbt_translator=selected.dagster_dbt_translator,
-        project_dir=dbt.PROJECT,
+        project_dir=project,
         target_path=target,
         raise_on_error=True,
         context=context,
