@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from music_assets.demo.progress import Progress
 from music_assets.stack.process import with_parent
+from music_assets.stack.supervisor import last_line
 
 ATTEMPTS: Final = 3
 """Runs until the demo gives up: one that lost its database or its streams is repeated as a whole."""
@@ -149,7 +150,7 @@ class PlatformRun:
         outcome = follow(self._lines, progress)
         self._process.wait(timeout=60)
         if not outcome.run_id and not outcome.failures:
-            outcome.failures.append(f"the run ended early, see {self._log}")
+            outcome.failures.append(f"the run ended early, see {self._log}: {last_line(self._log)}")
         return outcome
 
     def close(self) -> None:
