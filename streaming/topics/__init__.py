@@ -78,6 +78,7 @@ def topics() -> dict[str, Topic]:
     return {file.stem: Topic(name=file.stem, **yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files}
 
 
+@cache
 def event_topic(event_type: EventType) -> Topic:
     """Return the topic that events of a type are routed to."""
     return next(topic for topic in topics().values() if topic.event_type is event_type)
