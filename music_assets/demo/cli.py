@@ -7,12 +7,9 @@ import typer
 from rich.console import Console
 
 from music_assets.settings import settings
-from streaming.errors import MusicError
 
 _WIDTH: Final = 130
 """Of the lines where the output is no terminal: a log file should not break a table."""
-
-_INTERRUPTED: Final = 130
 
 Seed = Annotated[int, typer.Option(help="Of everything that is invented.")]
 
@@ -34,15 +31,7 @@ def demo(
 
     console = _console()
     options = Options(data=data, seed=seed, size=Size(listeners=listeners, events=events))
-    try:
-        kept = session.run(options, settings(), console, serve=not exit_)
-    except MusicError as error:
-        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        console.print("Stopped before the summary; nothing is left running.")
-        raise typer.Exit(_INTERRUPTED) from None
-    if not kept:
+    if not session.run(options, settings(), console, serve=not exit_):
         raise typer.Exit(1)
 
 
@@ -58,15 +47,11 @@ def simulate(
 
     console = _console()
     load = live.Live(seed, datetime.now(UTC))
-    try:
-        live.send_catalogue(load, settings().bootstrap_servers)
-        with EventClient(settings().api_url, patience_seconds=30) as client, console.status("posting") as status:
-            verdicts = live.run(
-                client, load, rate=rate, seconds=minutes * 60, progress=lambda so_far: status.update(str(so_far))
-            )
-    except MusicError as error:
-        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+    live.send_catalogue(load, settings().bootstrap_servers)
+    with EventClient(settings().api_url, patience_seconds=30) as client, console.status("posting") as status:
+        verdicts = live.run(
+            client, load, rate=rate, seconds=minutes * 60, progress=lambda so_far: status.update(str(so_far))
+        )
     console.print(f"{verdicts.posted:,} events: {verdicts}", highlight=False)
 
 
