@@ -33,8 +33,6 @@ VERSION: Final = "0.1.0"
 TITLE: Final = "Music data platform"
 
 _DESCRIPTION: Final = """
-Listening data in; charts and recommendations out.
-
 * **Send events**: views, clicks, ratings and listens, one by one or up to 1000 at a time. Each gets a verdict, and an
   accepted event is safe: it may be sent any number of times and is stored once.
 * **Ask**: what to play next and why, what goes well with an item, what is played most right now.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter as Counts
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -33,9 +36,10 @@ class Metrics:
         self._lost = Counter("recommend_events_lost", "Exposures that could be kept nowhere.", registry=registry)
         self._model = Gauge("model_info", "The bundle that serves: always 1.", ["version"], registry=registry)
 
-    def ingest(self, topic: str, verdict: str) -> None:
-        """Count an event; a rejected one belongs to topic `none`."""
-        self._ingest.labels(topic, verdict).inc()
+    def ingest(self, outcomes: Iterable[tuple[str, str]]) -> None:
+        """Count events by topic and verdict; a rejected one belongs to topic `none`."""
+        for (topic, verdict), count in Counts(outcomes).items():
+            self._ingest.labels(topic, verdict).inc(count)
 
     def served(self, rung: str) -> None:
         """Count an answer of the recommender."""

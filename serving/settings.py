@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from music_assets import settings as music_settings
+from streaming import settings as streaming_settings
 
 
 class Settings(music_settings.Settings):
@@ -27,4 +28,4 @@ class Settings(music_settings.Settings):
 @cache
 def settings() -> Settings:
     """Return the settings of this process, read once."""
-    return Settings()
+    return streaming_settings.load(Settings)

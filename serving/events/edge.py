@@ -7,7 +7,7 @@ sender meant, so it is refused while the sender is still listening.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -120,7 +120,7 @@ def split(body: bytes) -> list[bytes | msgspec.Raw]:
 
 
 def read(part: bytes | msgspec.Raw, now: datetime) -> Event | Refusal:
-    """Return an event with its item's kind and its time in UTC, or why it is rejected."""
+    """Return an event with its item's kind, or why it is rejected."""
     try:
         event = ADAPTER.validate_json(bytes(part))
     except ValidationError as error:
@@ -130,16 +130,17 @@ def read(part: bytes | msgspec.Raw, now: datetime) -> Event | Refusal:
     except ValueError as error:
         return Refusal("timestamp", str(error), None)
     try:
-        # Twice: a bare blank becomes `track: `, which is no item.
-        item_id = normalise_item_id(normalise_item_id(event.item_id))
+        item_id = normalise_item_id(event.item_id)
     except ValueError as error:
         return Refusal("item_id", str(error), None)
+    if event.item_id.isspace():
+        return Refusal("item_id", "item_id must not be blank", None)
     if len(item_id) > _ITEM_ID_LENGTH:
         return Refusal("item_id", f"item_id must have at most {_ITEM_ID_LENGTH} characters with its kind", None)
     if event.schema_version not in event_topic(event.event_type).versions:
         versions = [str(version) for version in event_topic(event.event_type).versions]
         return Refusal("schema_version", f"schema_version must be one of {', '.join(versions)}", versions)
-    return event.model_copy(update={"item_id": item_id, "timestamp": event.timestamp.astimezone(UTC)})
+    return event if item_id == event.item_id else event.model_copy(update={"item_id": item_id})
 
 
 def _refusal(error: ErrorDetails) -> Refusal:

@@ -80,6 +80,7 @@ async def read_body(request: Request) -> bytes:
     "/events",
     status_code=HTTPStatus.ACCEPTED,
     summary="Send events",
+    response_description="At least one event is safe; each has its verdict.",
     responses={**responses(413, 503), 422: _REJECTED},
     openapi_extra=_BODY,
     response_model_exclude_none=True,

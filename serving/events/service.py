@@ -36,10 +36,12 @@ _log = structlog.get_logger()
 
 
 def address(event: Event, listener_id: str) -> Outgoing:
-    """Return the message of a client's event: the listener id in place of the client's own user id."""
+    """Return the message of a client's event: in UTC, the listener id in place of the client's own user id."""
     topic = event_topic(event.event_type).name
     event_id = event.event_id or derive_event_id(listener_id, event.event_type, event.item_id, event.timestamp)
-    message = event.model_copy(update={"user_id": listener_id, "event_id": event_id})
+    message = event.model_copy(
+        update={"user_id": listener_id, "event_id": event_id, "timestamp": event.timestamp.astimezone(UTC)}
+    )
     return Outgoing(topic, listener_id, message.model_dump_json(exclude_none=True).encode(), event_id)
 
 
@@ -141,12 +143,12 @@ class Ingest:
             match read(part, now):
                 case Refusal(field, error, valid):
                     results.append(EventResult(index=index, verdict="rejected", field=field, error=error, valid=valid))
-                    self._metrics.ingest("none", "rejected")
                 case Event() as event:
                     events[index] = event
         if events:
             results += await self._keep(events)
             results.sort(key=lambda result: result.index)
+        self._metrics.ingest((_topic(events.get(result.index)), result.verdict) for result in results)
         counts: dict[Verdict, int] = {"accepted": 0, "spooled": 0, "rejected": 0}
         for result in results:
             counts[result.verdict] += 1
@@ -166,13 +168,15 @@ class Ingest:
         results: list[EventResult] = []
         for (index, message), done in zip(messages.items(), sent, strict=True):
             verdict: Verdict = "accepted" if done else "spooled"
-            self._metrics.ingest(message.topic, verdict)
             duplicate = next(marks, None) if done else None
             results.append(EventResult(index=index, verdict=verdict, event_id=message.event_id, duplicate=duplicate))
-        for index, event in strangers.items():
-            self._metrics.ingest(event_topic(event.event_type).name, "spooled")
-            results.append(EventResult(index=index, verdict="spooled", event_id=event.event_id))
-        return results
+        return results + [
+            EventResult(index=index, verdict="spooled", event_id=event.event_id) for index, event in strangers.items()
+        ]
+
+
+def _topic(event: Event | None) -> str:
+    return "none" if event is None else event_topic(event.event_type).name
 
 
 def _unaddressed(event: Event) -> Spooled:

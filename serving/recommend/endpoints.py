@@ -19,6 +19,7 @@ K = Annotated[int, Query(ge=1, le=100, description="How many items, 1 to 100.")]
 @router.get(
     "/recommend",
     summary="Recommend items to a user",
+    response_description="Recommendations, best first.",
     responses=responses(422, 503),
     response_model_exclude_none=True,
 )
@@ -38,6 +39,7 @@ async def recommend(
 @router.get(
     "/recommendations/{user_id}",
     summary="Recommend items to a user, by path",
+    response_description="Recommendations, best first.",
     responses=responses(422, 503),
     response_model_exclude_none=True,
 )

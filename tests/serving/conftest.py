@@ -45,7 +45,7 @@ class Running:
         return await self.client.post("/events", json=events)
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
-        return await self.client.get(path, params=query)
+        return await self.client.get(path, params=query or None)
 
 
 class Start(Protocol):

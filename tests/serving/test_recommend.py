@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -87,7 +88,7 @@ async def test_down_the_ladder(start: Start, broker: str) -> None:
     for answer in (hot, cold):
         value = shown[answer["recommendation_id"]]
         assert value["user_id"] == "anonymous"
-        row = parse("music_recommendations", __import__("json").dumps(value).encode(), now=datetime.now(UTC))
+        row = parse("music_recommendations", json.dumps(value).encode(), now=datetime.now(UTC))
         assert isinstance(row, dict), row
 
 

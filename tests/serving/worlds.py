@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serving.settings import Settings
+    from streaming.tables import Table
 
 EVEN = [f"artist:{number:02d}" for number in range(0, 20, 2)]
 
@@ -42,9 +43,10 @@ def release(root: Path) -> str:
 
 def chart(settings: Settings, scores: dict[str, float], *, as_of: datetime | None = None) -> None:
     """Write the 1 h chart as the stream does."""
+    tick = as_of or datetime.now(UTC)
     rows = [
         {
-            "as_of": as_of or datetime.now(UTC), "item_id": item, "item_kind": item.partition(":")[0], "rank": rank,
+            "as_of": tick, "item_id": item, "item_kind": item.partition(":")[0], "rank": rank,
             "previous_rank": None, "score": score, "listeners": 1, "events": 2,
         }
         for rank, (item, score) in enumerate(scores.items(), start=1)
@@ -65,8 +67,8 @@ def names(settings: Settings, known: dict[str, str]) -> None:
     _write(settings, silver("catalog_artists"), rows)
 
 
-def _write(settings: Settings, table: object, rows: list[dict[str, object]]) -> None:
+def _write(settings: Settings, table: Table, rows: list[dict[str, object]]) -> None:
     lake = Lake(settings.lake_root)
-    lake.create(table)  # type: ignore[arg-type]
-    path = str(table.path(lake.root))  # type: ignore[attr-defined]
-    write_deltalake(path, pa.Table.from_pylist(rows, schema=table.schema), mode="overwrite")  # type: ignore[attr-defined]
+    lake.create(table)
+    path = str(table.path(lake.root))
+    write_deltalake(path, pa.Table.from_pylist(rows, schema=table.schema), mode="overwrite")
