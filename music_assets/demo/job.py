@@ -82,7 +82,7 @@ def _tell(instance: dg.DagsterInstance, mark: str, ended: threading.Event, out: 
         cursor = found.cursor
         for record in found.records:
             event = record.event_log_entry.dagster_event
-            for line in _lines(event, record.event_log_entry.timestamp) if event else ():
+            for line in event_lines(event, record.event_log_entry.timestamp) if event else ():
                 _write(out, line)
 
 
@@ -91,7 +91,8 @@ def _run_id(instance: dg.DagsterInstance, mark: str) -> str | None:
     return runs[0].run_id if runs else None
 
 
-def _lines(event: dg.DagsterEvent, moment: float) -> Iterator[dict[str, Any]]:
+def event_lines(event: dg.DagsterEvent, moment: float) -> Iterator[dict[str, Any]]:
+    """Yield what a person should know of an event: a step began or failed, an asset or a check is there."""
     match event.event_type:
         case dg.DagsterEventType.STEP_START:
             yield {"event": "start", "step": event.step_key, "time": moment}
