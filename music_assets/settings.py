@@ -90,7 +90,7 @@ class Settings(streaming_settings.Settings):
 @cache
 def settings() -> Settings:
     """Return the settings of this process, read once."""
-    return Settings()
+    return streaming_settings.load(Settings)
 
 
 def child_environment(chosen: Settings) -> dict[str, str]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 
 class SecretFileSource(PydanticBaseSettingsSource):
@@ -26,7 +29,10 @@ class SecretFileSource(PydanticBaseSettingsSource):
         path = os.environ.get(f"{field_name.upper()}_FILE")  # noqa: TID251 - this is the reader
         if not path:
             return None, field_name, False
-        return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except OSError as error:
+            raise ConfigurationError(f"{field_name.upper()}_FILE names {path}, which cannot be read") from error
 
     def __call__(self) -> dict[str, Any]:
         """Return the values of all fields that a file gives."""
@@ -123,7 +129,28 @@ class Settings(BaseSettings):
         return self.lake_root / "_checkpoints"
 
 
+S = TypeVar("S", bound=Settings)
+
+
+def load(kind: type[S]) -> S:
+    """Read settings from the environment.
+
+    Raises:
+        ConfigurationError: a setting is wrong; the message names it and never shows a secret.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_sentence(each) for each in error.errors(include_url=False))) from error
+
+
+def _sentence(error: ErrorDetails) -> str:
+    # A validator's own sentence names the setting already; pydantic's does not.
+    own = error.get("ctx", {}).get("error")
+    return str(own) if own else f"{str(error['loc'][0]).upper()}: {error['msg']}"
+
+
 @cache
 def settings() -> Settings:
     """Return the settings of this process, read once."""
-    return Settings()
+    return load(Settings)

@@ -38,7 +38,7 @@ def streams(settings: Settings) -> Part:
         setting="STREAM_PORT",
         address=f"http://127.0.0.1:{settings.stream_port}/metrics",
         needs=("kafka",),
-        start_seconds=120,
+        start_seconds=300,
     )
 
 
@@ -57,7 +57,11 @@ def api(settings: Settings) -> Part:
 
 def dagster_environment(settings: Settings) -> dict[str, str]:
     """Return what a process needs to find the Dagster instance."""
-    url = make_url(settings.database).update_query_dict({"options": "-csearch_path=dagster"})
+    url = (
+        make_url(settings.database)
+        .set(drivername="postgresql+psycopg2")
+        .update_query_dict({"options": "-csearch_path=dagster"})
+    )
     return {
         "DAGSTER_HOME": str(settings.dagster_home),
         "DAGSTER_POSTGRES_URL": url.render_as_string(hide_password=False),
@@ -80,7 +84,7 @@ def dagster(settings: Settings) -> list[Part]:
         address=f"unix:{socket}",
         needs=("postgres",),
         prepare=lambda: _instance(home, socket),
-        start_seconds=120,
+        start_seconds=300,
     )  # fmt: skip
     port = str(settings.dagster_port)
     workspace = ("-w", str(home / "workspace.yaml"))
@@ -92,7 +96,7 @@ def dagster(settings: Settings) -> list[Part]:
         setting="DAGSTER_PORT",
         address=settings.dagster_url,
         needs=("dagster-code",),
-        start_seconds=120,
+        start_seconds=300,
     )
     daemon = Part(
         name="dagster-daemon",
@@ -101,7 +105,7 @@ def dagster(settings: Settings) -> list[Part]:
         setting="DATABASE_URL",
         address="",
         needs=("dagster-code",),
-        start_seconds=120,
+        start_seconds=300,
     )
     return [code, web, daemon]
 

@@ -45,7 +45,7 @@ class Part:
     needs: tuple[str, ...] = ()
     prepare: Callable[[], object] = nothing
     complete: Callable[[], object] = nothing
-    start_seconds: float = 60
+    start_seconds: float = 120
     stop_signal: str = "TERM"
 
     @property

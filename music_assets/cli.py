@@ -1,0 +1,202 @@
+"""The command `music`: looks into every part of the platform and runs it.
+
+Heavy imports are inside the commands, so that `--help` and errors come at once.
+"""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table as Screen
+from rich.text import Text
+
+from music_assets.demo import cli as demo_cli
+from music_assets.settings import settings
+from streaming.errors import ConfigurationError, MusicError
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+_WIDTH: Final = 10_000
+"""Of the lines where the output is no terminal: what reads it finds a row on one line."""
+
+main = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="An open music data platform: from a listen to a recommendation.",
+)
+topics = typer.Typer(no_args_is_help=True, help="The event log.")
+lake = typer.Typer(no_args_is_help=True, help="The tables of the lake.")
+db = typer.Typer(no_args_is_help=True, help="The operational database.")
+main.add_typer(topics, name="topics")
+main.add_typer(lake, name="lake")
+main.add_typer(db, name="db")
+main.command()(demo_cli.demo)
+main.command()(demo_cli.simulate)
+
+
+def app() -> None:
+    """Run a command; what the platform knows to be wrong is one line on the standard error."""
+    try:
+        main()
+    except MusicError as error:
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        sys.exit(1)
+
+
+@main.command()
+def jars() -> None:
+    """Fetch the pinned jars of the broker and of Spark, where they are missing or damaged."""
+    from music_assets.stack.jars import fetch
+    from music_assets.stack.preflight import check_java
+
+    check_java()
+    fetched = fetch(settings().jars_path)
+    typer.echo(f"jars: {'fetched ' + ', '.join(fetched) if fetched else 'all there'} ({settings().jars_path})")
+
+
+@main.command()
+def up(parts: Annotated[list[str] | None, typer.Argument(help="Some parts only.")] = None) -> None:
+    """Start the embedded stack and wait until every part answers."""
+    from music_assets.stack import Stack
+
+    stack = Stack(settings())
+    names = [part.name for part in stack.parts]
+    unknown = sorted(set(parts or []) - set(names))
+    if unknown:
+        raise ConfigurationError(f"there is no part {', '.join(unknown)}; valid: {', '.join(names)}")
+    stack.up(parts or None)
+    _show_parts()
+
+
+@main.command()
+def down() -> None:
+    """Stop everything the stack started."""
+    from music_assets.stack import Stack
+
+    Stack(settings()).down()
+    typer.echo("down: nothing of the stack is left running")
+
+
+@main.command()
+def status() -> None:
+    """Show every part, how far the lake is behind the topics, and the ledger."""
+    from music_assets.stack import report
+
+    _show_parts()
+    lines = report.topic_lines(settings())
+    _print(
+        ["topic", "lag", "received", "stored", "duplicate", "dead-lettered", "id conflicts"],
+        [
+            [line.topic, "broker away" if line.lag is None else line.lag, line.totals.received, line.totals.stored,
+             line.totals.duplicate, line.totals.dead_lettered, line.totals.event_id_conflicts]
+            for line in lines
+        ],
+    )  # fmt: skip
+    moment = report.last_batch(settings())
+    typer.echo(f"last batch: {moment.isoformat(timespec='seconds') if moment else 'none yet'}")
+
+
+def _show_parts() -> None:
+    from music_assets.stack import Stack
+
+    _print(
+        ["part", "state", "pid", "up for", "address"],
+        [
+            [part.name, part.state, str(part.pid or ""), f"{part.uptime_seconds} s" if part.pid else "", part.address]
+            for part in Stack(settings()).status()
+        ],
+    )
+
+
+@topics.command("list")
+def topics_list() -> None:
+    """List the topics with what the broker holds."""
+    from streaming.topics import topics as registered
+    from streaming.topics.admin import describe
+
+    states = describe(settings().bootstrap_servers)
+    rows: list[list[Any]] = []
+    for topic in registered().values():
+        state = states.get(topic.name)
+        held = sum(state.end_offsets.values()) - sum(state.first_offsets.values()) if state else "missing"
+        kept = "compacted" if topic.compacted else f"{topic.retention_days} days"
+        rows.append([topic.name, topic.partitions, kept, held, topic.event, f"silver/{topic.table}"])
+    _print(["topic", "partitions", "kept", "messages", "event", "table"], rows)
+
+
+@topics.command("peek")
+def topics_peek(
+    topic: Annotated[str, typer.Argument(help="Its name.")],
+    limit: Annotated[int, typer.Option(min=1, help="Messages at most.")] = 10,
+) -> None:
+    """Print the newest messages of a topic, one JSON object a line."""
+    from streaming.topics.peek import peek
+
+    for message in peek(settings().bootstrap_servers, topic, limit=limit):
+        typer.echo(json.dumps(_message(message), ensure_ascii=False))
+
+
+def _message(message: "Message") -> dict[str, Any]:
+    key, value = message.key(), message.value()
+    return {
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "key": _text(key),
+        "value": _text(value),
+        "headers": {name: _text(content) for name, content in dict(message.headers() or {}).items()},
+    }
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
+@topics.command("apply")
+def topics_apply(
+    *, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False
+) -> None:
+    """Make the broker's topics what their files say."""
+    from streaming.topics.admin import apply
+
+    changes = apply(settings().bootstrap_servers, dry_run=dry_run)
+    for change in changes:
+        typer.echo(f"{change.action} {change.topic}: {change.detail}")
+    typer.echo(f"{len(changes)} changes{' wanted' if dry_run else ''}")
+
+
+@lake.command("show")
+def lake_show(
+    table: Annotated[str, typer.Argument(help="Such as silver/events_listens or lake/ledger.")],
+    where: Annotated[str, typer.Option(help="SQL condition, such as \"item_id = 'track:1'\".")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 20,
+) -> None:
+    """Show rows of a lake table and how many there are."""
+    from music_assets.stack.look import rows
+
+    found = rows(settings().lake_root, table, where=where, limit=limit)
+    _print(found.columns, found.rows)
+    typer.echo(f"{len(found.rows)} of {found.total} rows, version {found.version}")
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to the newest migration."""
+    from music_assets.migrations import upgrade
+
+    upgrade(settings().database)
+    typer.echo("the database is at the newest migration")
+
+
+def _print(columns: list[str], rows: list[list[Any]]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+    screen = Screen(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        screen.add_row(*[Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row])
+    console.print(screen)

@@ -1,0 +1,65 @@
+"""What `music status` shows beside the parts: how far the lake is behind the topics, and the ledger's sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from streaming import ledger
+from streaming.errors import MusicError
+from streaming.lake import Lake
+from streaming.tables import LEDGER
+from streaming.topics import log_topics
+from streaming.topics.admin import describe
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from music_assets.settings import Settings
+    from streaming.topics.admin import TopicState
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicLine:
+    """One topic: messages the ledger does not cover yet (None: the broker is away) and the sums of its outcomes."""
+
+    topic: str
+    lag: int | None
+    totals: ledger.Totals
+
+
+def topic_lines(settings: Settings) -> list[TopicLine]:
+    """Return a line per topic that the ledger counts."""
+    lake = Lake(settings.lake_root)
+    covered = ledger.end_offsets(lake) if lake.exists(LEDGER) else {}
+    totals = ledger.totals(lake) if lake.exists(LEDGER) else {}
+    try:
+        states = describe(settings.bootstrap_servers)
+    except MusicError:
+        states = {}
+    return [
+        TopicLine(
+            topic=topic.name,
+            lag=_lag(states[topic.name], covered) if topic.name in states else None,
+            totals=totals.get(topic.name, ledger.Totals()),
+        )
+        for topic in log_topics()
+    ]
+
+
+def _lag(state: TopicState, covered: dict[ledger.Partition, int]) -> int:
+    return sum(
+        end - covered.get(ledger.Partition(state.topic_id, partition), state.first_offsets[partition])
+        for partition, end in state.end_offsets.items()
+    )
+
+
+def last_batch(settings: Settings) -> datetime | None:
+    """Return when the ledger was last written; None: never."""
+    lake = Lake(settings.lake_root)
+    if not lake.exists(LEDGER):
+        return None
+    moment: datetime | None = pc.max(lake.read(LEDGER, ["committed_at"]).column("committed_at")).as_py()
+    return moment
