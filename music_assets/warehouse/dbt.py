@@ -1,0 +1,90 @@
+"""What dbt needs from us: its connection, as environment, and a parsed project, kept until the project changes."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from psycopg.conninfo import conninfo_to_dict
+
+from streaming.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from music_assets.settings import Settings
+
+PROJECT: Final = Path(__file__).parents[2] / "dbt_project"
+EXECUTABLE: Final = Path(sys.executable).with_name("dbt")
+
+_TARGET: Final = PROJECT / "target"
+_SOURCES: Final = ("*.yml", "models/**/*", "macros/**/*", "tests/**/*")
+_KEPT: Final = ("manifest.json", "partial_parse.msgpack")
+_SESSION: Final = "-c timezone=UTC -c lock_timeout=10s"
+"""The API reads marts while dbt swaps them: a swap that waits for a long reader would hold every reader behind it."""
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the whole environment of a dbt process: the connection of `profiles.yml` and nothing of ours beside it."""
+    database = {name: str(value) for name, value in conninfo_to_dict(settings.database).items()}
+    return {
+        "DBT_POSTGRES_HOST": database.get("host", "127.0.0.1"),
+        "DBT_POSTGRES_PORT": database.get("port", "5432"),
+        "DBT_POSTGRES_USER": database.get("user", ""),
+        "DBT_POSTGRES_DB": database.get("dbname", ""),
+        "DBT_POSTGRES_SSLMODE": database.get("sslmode", "prefer"),
+        "DBT_ENV_SECRET_POSTGRES_PASSWORD": database.get("password", ""),
+        "DBT_PROFILES_DIR": str(PROJECT),
+        "DBT_PROJECT_DIR": str(PROJECT),
+        "PGOPTIONS": f"{database.get('options', '')} {_SESSION}".strip(),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    }
+
+
+def manifest(settings: Settings) -> Path:
+    """Return the path of the project's manifest; dbt parses the project if it changed since the last time.
+
+    Raises:
+        ConfigurationError: dbt cannot parse the project.
+    """
+    fingerprint = _fingerprint()
+    stamp = _TARGET / f"{fingerprint}.parsed"
+    if not (stamp.exists() and (_TARGET / "manifest.json").exists()):
+        _parse(settings)
+        for old in _TARGET.glob("*.parsed"):
+            old.unlink(missing_ok=True)
+        stamp.touch()
+    return _TARGET / "manifest.json"
+
+
+def _parse(settings: Settings) -> None:
+    """Parse beside the target and move the result there, because several processes may load definitions at once."""
+    _TARGET.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_TARGET, prefix=".parse-") as folder:
+        run = subprocess.run(
+            [EXECUTABLE, "--quiet", "parse"],
+            env={**environment(settings), "DBT_TARGET_PATH": folder, "DBT_LOG_PATH": folder},
+            cwd=PROJECT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if run.returncode:
+            raise ConfigurationError(f"dbt cannot parse {PROJECT}: {(run.stdout + run.stderr).strip()[-2000:]}")
+        for name in _KEPT:
+            Path(folder, name).replace(_TARGET / name)
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(str(PROJECT).encode())
+    for path in _files():
+        digest.update(str(path.relative_to(PROJECT)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _files() -> Iterator[Path]:
+    paths = {path for pattern in _SOURCES for path in PROJECT.glob(pattern)}
+    return iter(sorted(path for path in paths if path.is_file()))
