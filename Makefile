@@ -1,0 +1,74 @@
+# Thin: every target is a line into a tool. The environment is made by stamps, so an interrupted step is repeated.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode
+LOCK := $(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check env dev jars up down lock clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: jars ## the whole way once, then serve; ARGS="--exit" ends after the summary
+	@$(BIN)/music demo $(ARGS)
+
+test: dev jars ## the whole suite on real parts; ARGS go to pytest
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: dev ## lint, format, types, import contracts, SQL, definitions
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint dbt_project
+	$(BIN)/dagster definitions validate --log-level warning
+
+up: jars ## start the embedded stack
+	@$(BIN)/music up
+
+down: .venv/.runtime ## stop it
+	@$(BIN)/music down
+
+env: .venv/.runtime ## make the environment
+
+dev: .venv/.dev ## make it with the tools of a developer
+
+jars: .venv/.runtime ## fetch the pinned jars
+	@$(BIN)/music jars
+
+.venv/.bootstrap: requirements-bootstrap.lock
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Python 3.11 is needed: install it or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "environment: .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock
+	@touch $@
+
+.venv/.runtime: .venv/.bootstrap requirements.lock requirements-build.lock pyproject.toml
+	@echo "environment: packages of requirements.lock"
+	@$(INSTALL) --require-hashes -r requirements.lock --build-constraints requirements-build.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.lock
+	@echo "environment: packages of requirements-dev.lock"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock --build-constraints requirements-build.lock
+	@touch $@
+
+# The developer's set is resolved first and bounds the other: what is tested is what runs.
+lock: .venv/.bootstrap ## resolve every lock file anew
+	$(LOCK) --group bootstrap -o requirements-bootstrap.lock
+	$(LOCK) --group build -o requirements-build.lock
+	$(LOCK) pyproject.toml --group build --group dev -o requirements-dev.lock
+	$(LOCK) pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
+
+clean: ## stop the stack and remove its state, the environment and every cache
+	@if test -x $(BIN)/music; then $(BIN)/music down; fi
+	rm -rf .music .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info dbt_project/target dbt_project/logs
