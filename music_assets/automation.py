@@ -19,13 +19,13 @@ ON_CRON_HOURLY: Final[dg.AutomationCondition[Any]] = (
 )
 """Once after each full hour, as soon as what lies upstream has moved since: prevents a build per micro-batch."""
 
-_HOUR_PASSED: Final[dg.AutomationCondition[Any]] = dg.AutomationCondition.cron_tick_passed("0 * * * *")
+EVERY_HOUR: Final[dg.AutomationCondition[Any]] = dg.AutomationCondition.cron_tick_passed(
+    "0 * * * *"
+).since_last_handled()
+"""At each full hour, whether or not something moved, for what a stream fills and for its copies in the warehouse.
 
-EVERY_HOUR: Final[dg.AutomationCondition[Any]] = (
-    _HOUR_PASSED.since_last_handled() & dg.AutomationCondition.all_deps_blocking_checks_passed()
-)
-"""Once after each full hour, whether or not something moved upstream: for what is cheap when nothing did, and what
-others wait for. A catalogue that nobody changed must not hold up every model below it."""
+One tick makes one run of both: it brings the lake up to now, checks it and copies it, and a blocking check stops the
+copy. A stream's own report is no run, so to wait for a check on the newest report would be to wait for ever."""
 
 ON_CRON_DAILY: Final[dg.AutomationCondition[Any]] = (
     dg.AutomationCondition.on_cron("30 3 * * *") & dg.AutomationCondition.all_deps_blocking_checks_passed()

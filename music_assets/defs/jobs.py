@@ -5,7 +5,8 @@ from typing import Final
 import dagster as dg
 
 STAGES: Final = (
-    "topic", "bronze", "silver", "deadletter", "lake", "gold", "staging", "intermediate", "marts", "recommender", "online",
+    "topic", "bronze", "silver", "deadletter", "lake", "gold", "staging", "intermediate", "marts",
+    "recommender", "online",
 )  # fmt: skip
 """Every stage between the broker and the API, by the first part of the asset keys."""
 

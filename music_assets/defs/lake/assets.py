@@ -10,6 +10,7 @@ from datetime import timedelta
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
+from music_assets.automation import EVERY_HOUR
 from music_assets.resources import PlatformResource
 from streaming.control import JOBS, tables_of
 from streaming.events import EventType
@@ -39,6 +40,7 @@ def _spec(table: Table) -> dg.AssetSpec:
         description=table.grain,
         kinds={"deltalake"} if table == LEDGER else {"spark", "deltalake"},
         owners=[owner],
+        automation_condition=EVERY_HOUR,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=table.stale_after_minutes)),
         metadata={
             "dagster/column_schema": dg.TableSchema(

@@ -48,6 +48,7 @@ def warehouse() -> dg.Definitions:
         manifest=dbt.manifest(settings()),
         project=DbtProject(dbt.PROJECT),
         name="warehouse",
+        pool="warehouse",  # two builds at once would swap each other's tables away
         dagster_dbt_translator=translator,
     )
     def models(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator[Any]:
