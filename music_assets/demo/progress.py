@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 
 from music_assets.demo.report import Stage
 
@@ -58,9 +59,11 @@ class Progress:
             self._stages.append(Stage(name=name, seconds=round(seconds, 2), rows=rows))
             counted = f"{rows:>10,} rows" if rows else " " * 15
             done = f"[green]✓[/] {name:<14}[bold]{counted}[/]  {seconds:6.1f} s"
-            self._console.print(f"[dim]{self.seconds:6.1f} s[/]  {done}  [dim]{note}[/]", highlight=False)
+            self._console.print(
+                f"[dim]{self.seconds:6.1f} s[/]  {done}  [dim]{escape(note)}[/]", highlight=False, soft_wrap=True
+            )
 
     def say(self, sentence: str) -> None:
         """Print a line that is no stage."""
         with self._lock:
-            self._console.print(f"[dim]{self.seconds:6.1f} s[/]  {sentence}", highlight=False)
+            self._console.print(f"[dim]{self.seconds:6.1f} s[/]  {escape(sentence)}", highlight=False, soft_wrap=True)
