@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
@@ -70,11 +71,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, report.model_dump_json().encode(), "application/json")
 
     def _answer(self, status: HTTPStatus, body: bytes, kind: str = _TEXT) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with suppress(BrokenPipeError, ConnectionResetError):  # the one who asked waits no longer
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        log.debug("request", line=format % args)
+        """Say nothing: health is asked for every few seconds."""

@@ -29,7 +29,7 @@ from streaming.jobs.recovery import Written, catch_up, read_written
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.parse import Reason
-from streaming.sinks.delta import Write, append, append_rows, upsert
+from streaming.sinks.delta import Write, append, append_arrow, upsert
 from streaming.spark import KAFKA_SOURCE
 from streaming.tables import LEDGER, Table, tables
 from streaming.topics import topics
@@ -175,7 +175,8 @@ class SilverStream:
         finally:
             parsed.unpersist()
         about = {"query": NAME, "batch_id": batch_id, "committed_at": datetime.now(UTC)}
-        append_rows([{**row, **about} for row in rows], LEDGER, self._root, write=write)
+        entries = pa.Table.from_pylist([{**row, **about} for row in rows], LEDGER.schema)
+        append_arrow(entries, LEDGER, self._root, write=write)
         self._ends.update(planned)
         self._index.add(decision.claims, planned)
         self._tell(rows, decision, seconds=time.monotonic() - started)
@@ -204,7 +205,7 @@ class SilverStream:
     def _write_table(self, marked: DataFrame, table: Table, *, rows: int, write: Write) -> None:
         mine = marked.where(sf.col("topic") == sf.lit(table.topic))
         if table.layer == "deadletter":
-            append(_dead(mine), table, self._root, write=write, rows=rows)
+            append_arrow(_dead(mine).select(*table.schema.names).toArrow(), table, self._root, write=write)
         elif table.topic is not None and topics()[table.topic].compacted:
             upsert(_last_values(_good(mine), table), table, self._root)
         else:

@@ -22,6 +22,7 @@ ROW = {
     "first_offset": 0, "end_offset": 4,
     "received": 4, "stored": 2, "duplicate": 1, "dead_lettered": 1, "event_id_conflicts": 0, "committed_at": 0,
 }  # fmt: skip
+NOTHING = {"received": 0, "stored": 0, "duplicate": 0, "dead_lettered": 0}
 BROKER = {TOPIC: TopicState(topic_id="T", partitions=1, first_offsets={0: 0}, end_offsets={0: 10})}
 
 
@@ -77,7 +78,7 @@ def test_another_topic_id_is_another_topic(lake: Lake) -> None:
     [
         ([{**ROW, "received": 5}], "received 5, but 4 have an outcome"),
         ([{**ROW, "end_offset": 5}], "covers 5 offsets, but received 4"),
-        ([ROW, {**ROW, "first_offset": 5, "end_offset": 5, "received": 0, "stored": 0, "duplicate": 0, "dead_lettered": 0}],
+        ([ROW, {**ROW, "first_offset": 5, "end_offset": 5, **NOTHING}],
          "covers offsets up to 4, then from 5"),
         ([ROW, ROW], "covers offsets up to 4, then from 0"),
         ([{**ROW, "stored": 3, "duplicate": 0}], "the ledger counts 3 stored, the table has 2"),

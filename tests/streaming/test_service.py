@@ -38,7 +38,7 @@ def service(platform: Platform, folder: Path) -> Iterator[subprocess.Popen[bytes
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "streaming.jobs", "all"],
-            env={"PATH": "/usr/bin:/bin", "SILVER_INTERVAL_SECONDS": "0.5", "TRENDING_INTERVAL_SECONDS": "3600", **environment},
+            env={"PATH": "/usr/bin:/bin", "SILVER_INTERVAL_SECONDS": "0.5", **environment},
             stdout=log, stderr=log,
         )  # fmt: skip
     try:

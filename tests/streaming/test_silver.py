@@ -12,6 +12,7 @@ from streaming.jobs import silver
 from streaming.ledger import Totals, totals
 from streaming.parse import Reason, Rejection
 from streaming.sinks import delta
+from streaming.tables import LEDGER
 from streaming.transforms import messages
 from tests.streaming.conftest import Platform, event, recreate_topics
 
@@ -97,7 +98,7 @@ def test_a_kill_between_silver_and_the_ledger_loses_and_doubles_nothing(
     platform.run()
     platform.put("events_listens", *(event(number) for number in range(5, 20)), b"{")
     with monkeypatch.context() as patch:
-        kill_at(patch, "append_rows")
+        kill_at(patch, "append_arrow", when=lambda _rows, table, _root: table == LEDGER)
         with pytest.raises(Killed):
             platform.run()
     assert len(platform.rows(LISTENS)) == 20, "silver was committed, the ledger was not"
@@ -119,7 +120,8 @@ def test_a_parser_deployed_between_two_commits_puts_no_message_in_both_or_neithe
 ) -> None:
     platform.put("events_listens", event(1), event(2), b"{")
     with monkeypatch.context() as patch:
-        kill_at(patch, "append", when=lambda _frame, table, _root: table.layer != place)
+        for write in ("append", "append_arrow"):
+            kill_at(patch, write, when=lambda _rows, table, _root: table.layer != place)
         with pytest.raises(Killed):
             platform.run()
     # The new parser takes what the old one refused, and refuses one that it took.
