@@ -100,13 +100,13 @@ class Stack:
         jars.fetch(self._jars)
         if not self.supervisor.alive():
             self.supervisor.launch({**self.environment, MARKER: str(self.home)})
+        self.supervisor.start(HEALTH)
         done: dict[str, Future[None]] = {}
         with ThreadPoolExecutor(len(wanted) or 1) as pool:
             for part in wanted:
                 done[part.name] = pool.submit(self._bring, part, [done[name] for name in part.needs if name in done])
         for each in done.values():
             each.result()
-        self.supervisor.start(HEALTH)
 
     def _bring(self, part: Part, before: list[Future[None]]) -> None:
         for each in before:

@@ -60,16 +60,17 @@ class Watch:
         late = state.uptime_seconds > self._part.start_seconds
         if self._failures >= _FAILURES and (self._was_ready or late):
             log.warning("restart", part=self._part.name, failures=self._failures, pid=state.pid)
-            self._supervisor.restart(self._part.name)
+            # Not asked to end: it would not hear that either, and every part survives a kill.
+            self._supervisor.kill(self._part.name)
 
 
 def main() -> int:
     """Watch until this process is ended, or the supervisor is gone."""
     stack = Stack(settings())
-    parent = os.getppid()
     watches = {part.name: Watch(part, stack.supervisor) for part in stack.parts if not part.external}
     due = 0.0
-    while os.getppid() == parent:
+    # The supervisor's own word about its id: it may have been killed before this process asked for its parent.
+    while os.getppid() == stack.supervisor.pid():
         if time.monotonic() > due:
             _look(stack, watches)
             due = time.monotonic() + _INTERVAL_SECONDS

@@ -29,7 +29,7 @@ _START_SECONDS: Final = 20
 _STOP_SECONDS: Final = 20
 _LOG_BYTES: Final = "10MB"
 _LOG_BACKUPS: Final = 3
-_RETRIES: Final = 8
+_RETRIES: Final = 5
 """Each waits a second longer than the one before; then the health program starts the part anew."""
 
 _GONE: Final = (OSError, HTTPException)
@@ -97,6 +97,13 @@ class Supervisor:
             f"stdout_logfile_backups={_LOG_BACKUPS}",
         )  # fmt: skip
 
+    def pid(self) -> int:
+        """Return the supervisor's process id as it wrote it when it started; 0: never."""
+        try:
+            return int((self._folder / "supervisord.pid").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0
+
     def log(self, name: str) -> Path:
         """Return the log file of a part."""
         return self._logs / f"{name}.log"
@@ -142,18 +149,17 @@ class Supervisor:
 
     def start(self, name: str) -> None:
         """Start a part, if it does not run."""
-        self._change("startProcess", name, Faults.ALREADY_STARTED)
+        self._change("startProcess", name, Faults.ALREADY_STARTED, False)  # noqa: FBT003 - do not wait
 
-    def restart(self, name: str) -> None:
-        """End a part and start it again."""
-        self._change("stopProcess", name, Faults.NOT_RUNNING, wait=True)
-        self.start(name)
+    def kill(self, name: str) -> None:
+        """Kill a part; it is started again at once."""
+        self._change("signalProcess", name, Faults.NOT_RUNNING, "KILL")
 
     def stop(self, names: Iterable[str]) -> None:
         """Stop some parts at once and wait until they have ended."""
         names = set(names) & self.states().keys()
         for name in names:
-            self._change("stopProcess", name, Faults.NOT_RUNNING)
+            self._change("stopProcess", name, Faults.NOT_RUNNING, False)  # noqa: FBT003 - do not wait
         wait_until(lambda: not any(self.states()[name].pid for name in names), seconds=_STOP_SECONDS + 5)
 
     def shutdown(self) -> None:
@@ -161,9 +167,9 @@ class Supervisor:
         self._call("shutdown")
         wait_until(lambda: not self.states(), seconds=_STOP_SECONDS + 5)
 
-    def _change(self, method: str, name: str, harmless: int, *, wait: bool = False) -> None:
+    def _change(self, method: str, name: str, harmless: int, argument: str | bool) -> None:  # noqa: FBT001 - passed on
         try:
-            self._call(method, name, wait)
+            self._call(method, name, argument)
         except Fault as fault:
             if fault.faultCode != harmless:
                 raise StackError(f"{name} cannot be changed: {fault.faultString}") from fault
