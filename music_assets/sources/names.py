@@ -25,6 +25,7 @@ _NOUNS: Final = (
     "Overture", "Postcard", "Question", "Railway", "Staircase", "Telegram", "Umbrella", "Valley", "Window", "Arcade",
     "Balcony", "Carousel", "Daylight", "Engine", "Fountain", "Garden", "Horizon", "Inventory", "Jukebox",
 )  # fmt: skip
+_ENDINGS: Final = ("", " at Dawn", " in Reverse", " for Two", " by the River", " After Rain", " on Paper", " Next Door")
 GENRES: Final = (
     "harbour pop", "slow disco", "chamber folk", "desert rock", "glass techno", "attic jazz", "tape soul", "river dub",
     "winter ambient", "neon punk",
@@ -35,12 +36,16 @@ COUNTRIES: Final = ("BE", "NL", "DE", "FR", "SE", "PT", "CA", "JP", "BR", "NZ")
 def distinct(rng: Random, count: int, kind: str) -> list[str]:
     """Return `count` different names of a kind (`artist`, `album` or `track`).
 
-    Names are two words; once the pairs run out, a numeral tells the next round apart.
+    Names are two words; once the pairs run out they get an ending, and a numeral once the endings run out.
     """
     left, right = (_FIRST, _SECOND) if kind == "artist" else (_ADJECTIVES, _NOUNS)
     prefix = "The " if kind == "album" else ""
     pairs = [f"{prefix}{first} {second}" for first in left for second in right]
     rng.shuffle(pairs)
     rounds = -(-count // len(pairs))
-    named = [name if turn == 0 else f"{name} {turn + 1}" for turn in range(rounds) for name in pairs]
+    named = [f"{name}{_ending(turn)}" for turn in range(rounds) for name in pairs]
     return named[:count]
+
+
+def _ending(turn: int) -> str:
+    return _ENDINGS[turn] if turn < len(_ENDINGS) else f" {turn + 1}"
