@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
+from music_assets.stack.servers import kafka
 from streaming import ledger
-from streaming.errors import MusicError
+from streaming.errors import UnavailableError
 from streaming.lake import Lake
 from streaming.tables import LEDGER
 from streaming.topics import log_topics
@@ -35,10 +36,7 @@ def topic_lines(settings: Settings) -> list[TopicLine]:
     lake = Lake(settings.lake_root)
     covered = ledger.end_offsets(lake) if lake.exists(LEDGER) else {}
     totals = ledger.totals(lake) if lake.exists(LEDGER) else {}
-    try:
-        states = describe(settings.bootstrap_servers)
-    except MusicError:
-        states = {}
+    states = _broker_states(settings)
     return [
         TopicLine(
             topic=topic.name,
@@ -47,6 +45,16 @@ def topic_lines(settings: Settings) -> list[TopicLine]:
         )
         for topic in log_topics()
     ]
+
+
+def _broker_states(settings: Settings) -> dict[str, TopicState]:
+    # The quick question first: the admin client is patient with a broker that is only starting.
+    if not kafka(settings).ready():
+        return {}
+    try:
+        return describe(settings.bootstrap_servers)
+    except UnavailableError:
+        return {}
 
 
 def _lag(state: TopicState, covered: dict[ledger.Partition, int]) -> int:

@@ -1,0 +1,166 @@
+"""The command `music` as a person runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from confluent_kafka import Producer
+from deltalake import write_deltalake
+
+from music_assets.settings import child_environment
+from streaming.lake import Lake
+from streaming.tables import LEDGER, TRENDING_1H
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serving.settings import Settings
+
+    Music = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(settings: Settings, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).with_name("music"), *arguments],
+            env={**child_environment(settings), **extra}, cwd=tmp_path, capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL, timeout=120,
+        )  # fmt: skip
+
+    return run
+
+
+def test_status_works_when_everything_is_down(run: Music, make_settings) -> None:
+    said = run(make_settings(), "status")
+
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count(" down ") == 8
+    assert "broker away" in said.stdout
+    assert "last batch: none yet" in said.stdout
+    assert "\x1b" not in said.stdout
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_1(run: Music, make_settings) -> None:
+    said = run(make_settings(), "status", STORAGE_FORMAT="parquet")
+
+    assert said.returncode == 1
+    assert said.stdout == ""
+    assert said.stderr == "STORAGE_FORMAT=parquet is not supported yet; valid: delta\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["up", "bogus"], "there is no part bogus; valid: kafka, postgres, redis, streams, api, "),
+        (["lake", "show", "silver/bogus"], "there is no table 'silver/bogus'; valid: "),
+        (["lake", "show", "lake/ledger"], "table lake/ledger is not in the lake at "),
+        (["topics", "peek", "bogus"], "there is no topic 'bogus'; valid: "),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(arguments: list[str], says: str, run: Music, make_settings) -> None:
+    said = run(make_settings(), *arguments)
+
+    assert said.returncode == 1
+    assert said.stderr.startswith(says)
+    assert said.stderr.count("\n") == 1
+
+
+def test_wrong_usage_is_exit_code_2(run: Music, make_settings) -> None:
+    assert run(make_settings(), "lake", "show").returncode == 2
+    assert run(make_settings(), "bogus").returncode == 2
+
+
+def test_topics_can_be_listed_and_peeked_into(run: Music, make_settings, broker: str) -> None:
+    settings = make_settings(kafka_bootstrap_servers=broker)
+    producer = Producer({"bootstrap.servers": broker})
+    for number in range(3):
+        producer.produce("catalog_albums", key=f"album:{number}", value=b"\xff", headers={"traceparent": "x"})
+    assert producer.flush(30) == 0
+
+    listed, peeked = run(settings, "topics", "list"), run(settings, "topics", "peek", "catalog_albums", "--limit", "2")
+
+    line = next(line for line in listed.stdout.splitlines() if line.startswith("catalog_albums"))
+    assert "compacted" in line
+    messages = [json.loads(line) for line in peeked.stdout.splitlines()]
+    assert [message["key"] for message in messages] == ["album:1", "album:2"]
+    assert messages[0]["value"] == "\\xff"
+    assert messages[0]["headers"] == {"traceparent": "x"}
+
+
+def test_peeking_into_an_empty_topic_shows_nothing(run: Music, make_settings, broker: str) -> None:
+    said = run(make_settings(kafka_bootstrap_servers=broker), "topics", "peek", "music_recommendations")
+
+    assert said.returncode == 0, said.stderr
+
+
+def test_topics_that_are_as_declared_need_no_change(run: Music, make_settings, broker: str) -> None:
+    assert run(make_settings(kafka_bootstrap_servers=broker), "topics", "apply").stdout == "0 changes\n"
+
+
+def test_a_table_is_shown_by_a_condition(run: Music, make_settings) -> None:
+    settings = make_settings()
+    Lake(settings.lake_root).create(TRENDING_1H)
+    now = datetime.now(UTC)
+    rows = [
+        {"as_of": now, "item_id": f"track:{rank}", "item_kind": "track", "rank": rank, "previous_rank": None,
+         "score": 1.0, "listeners": 1, "events": 1}
+        for rank in (1, 2, 3)
+    ]  # fmt: skip
+    write_deltalake(
+        TRENDING_1H.path(settings.lake_root), pa.Table.from_pylist(rows, schema=TRENDING_1H.schema), mode="append"
+    )
+
+    shown = run(settings, "lake", "show", "gold/trending_now_1h", "--where", "rank >= 2", "--limit", "1")
+    wrong = run(settings, "lake", "show", "gold/trending_now_1h", "--where", "no such thing")
+
+    assert "1 of 2 rows, version 1" in shown.stdout
+    assert "track:1" not in shown.stdout
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("--where 'no such thing' cannot be read: ")
+
+
+def test_status_shows_lag_and_ledger(run: Music, make_settings, broker: str) -> None:
+    from streaming.topics.admin import describe
+
+    settings = make_settings(kafka_bootstrap_servers=broker)
+    producer = Producer({"bootstrap.servers": broker})
+    for _ in range(5):
+        producer.produce("events_clicks", key="k", value=b"{}", partition=0)
+    assert producer.flush(30) == 0
+    state = describe(broker)["events_clicks"]
+    end = state.end_offsets[0]
+    lake = Lake(settings.lake_root)
+    lake.create(LEDGER)
+    first = end - 5
+    row = {
+        "query": "q", "batch_id": 0, "topic": "events_clicks", "kafka_topic_id": state.topic_id, "kafka_partition": 0,
+        "first_offset": first, "end_offset": end - 2, "received": 3, "stored": 2, "duplicate": 1, "dead_lettered": 0,
+        "event_id_conflicts": 0, "committed_at": datetime(2024, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    write_deltalake(LEDGER.path(settings.lake_root), pa.Table.from_pylist([row], schema=LEDGER.schema), mode="append")
+    others = sum(state.end_offsets[part] - state.first_offsets[part] for part in state.end_offsets if part != 0)
+
+    said = run(settings, "status").stdout
+
+    line = next(line.split() for line in said.splitlines() if line.startswith("events_clicks"))
+    assert line == ["events_clicks", str(2 + others), "3", "2", "1", "0", "0"]
+    assert "last batch: 2024-01-01T00:00:00+00:00" in said
+
+
+def test_the_database_is_upgraded(run: Music, make_settings, database_url: str) -> None:
+    said = run(make_settings(database_url=database_url), "db", "upgrade")
+
+    assert said.returncode == 0, said.stderr
+    assert "newest migration" in said.stdout
+
+
+def test_jars_that_are_there_are_not_fetched(run: Music, make_settings) -> None:
+    assert run(make_settings(), "jars").stdout.startswith("jars: all there")
