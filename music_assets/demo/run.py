@@ -154,7 +154,7 @@ class Demo:
                 found=truth.found_json(sent.truth, found, trending[0] if trending else None),
             ),
             models=_models(outcome.assets.get("recommender/leaderboard", {})),
-            gate=str(champion.get("reason", "")),
+            gate=_gate(champion),
             recommendations=answers,
             trending=trending,
             promises={name: not problems for name, problems in broken.items()},
@@ -227,6 +227,12 @@ def _ledger(found: Found) -> dict[str, LedgerLine]:
         )
         for topic, each in found.after.totals.items()
     }
+
+
+def _gate(champion: Mapping[str, Any]) -> str:
+    """Return the gate's sentence; when it refuses, with what serves instead."""
+    reason, version = str(champion.get("reason", "")), str(champion.get("version", ""))
+    return reason if champion.get("released") else f"{reason}; {version.rpartition('-')[2]} serves"
 
 
 def _models(metadata: Mapping[str, Any]) -> dict[str, dict[str, float]]:

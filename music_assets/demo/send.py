@@ -75,9 +75,7 @@ class Sender:
         with self._progress.stage("catalogue") as entry, self._producer() as producer:
             entry.rows, again = send_messages(producer, catalogue_messages(self._feed.catalogue))
         self._wait("the API", self._api_answers)
-        with self._progress.stage("foreign") as entry, self._producer() as producer:
-            entry.rows, twice = send_messages(producer, self._feed.foreign)
-            entry.note = "put straight on the topics, most of them broken"
+        twice = self._foreign()
         verdicts = self._post()
         self._wait("the API's spool", self._spool_is_empty, seconds=_DRAIN_SECONDS)
         undisturbed = not (verdicts.doubtful or verdicts.spooled or again or twice)
@@ -95,6 +93,15 @@ class Sender:
         if self._feed.fixed:
             truth = truth.given(snapshot.of_source(lake, self._feed.name))
         return snapshot.take(lake), truth
+
+    def _foreign(self) -> int:
+        """Send the foreign messages, if there are any; return how many were sent twice."""
+        if not self._feed.foreign:
+            return 0
+        with self._progress.stage("foreign") as entry, self._producer() as producer:
+            entry.rows, twice = send_messages(producer, self._feed.foreign)
+            entry.note = "put straight on the topics, most of them broken"
+        return twice
 
     def _post(self) -> Verdicts:
         with (

@@ -57,15 +57,29 @@ def feed(file: Path) -> Feed:
     Raises:
         ConfigurationError: the file is missing or no file of plays.
     """
-    records: list[CatalogRecord] = [*_artists(file), *_songs(file)]
-    total = sum(1 for _ in plays(file))
-    distinct = len({(play.station, play.track_id, play.played_at) for play in plays(file)})
+    artists, titles, artist_of = _Spellings(), _Spellings(), dict[str, str]()
+    total, distinct = 0, set[tuple[str, str, datetime]]()
+    for play in plays(file):
+        total += 1
+        distinct.add((play.station, play.track_id, play.played_at))
+        artists.count(play.artist_id, play.artist)
+        titles.count(play.track_id, play.title)
+        artist_of[play.track_id] = play.artist_id
+    records: list[CatalogRecord] = [
+        ArtistRecord(item_id=item, name=name, source=SOURCE) for item, name in artists.names().items()
+    ]
+    records += [
+        SongRecord(item_id=item, name=name, source=SOURCE, artist_id=artist_of[item])
+        for item, name in titles.names().items()
+    ]
     return Feed(
         name=SOURCE, title=f"radio plays, {total:,} rows of {file.name}", catalogue=records,
         events=lambda: (_event(play) for play in plays(file)), fixed=True,
         truth=Truth(
             posted=total,
-            topics={"events_listens": TopicTruth(received=total, stored=distinct, duplicate=total - distinct)},
+            topics={
+                "events_listens": TopicTruth(received=total, stored=len(distinct), duplicate=total - len(distinct))
+            },
             catalogue=catalogue_truth(records),
         ),
     )  # fmt: skip
@@ -121,20 +135,15 @@ def _event(play: Play) -> ClientEvent:
     }
 
 
-def _artists(file: Path) -> Iterator[ArtistRecord]:
-    for item_id, name in _names((play.artist_id, play.artist) for play in plays(file)).items():
-        yield ArtistRecord(item_id=item_id, name=name, source=SOURCE)
+class _Spellings:
+    """Counts the spellings of each item's name."""
 
+    def __init__(self) -> None:
+        self._votes: dict[str, Counter[str]] = {}
 
-def _songs(file: Path) -> Iterator[SongRecord]:
-    artist = {play.track_id: play.artist_id for play in plays(file)}
-    for item_id, name in _names((play.track_id, play.title) for play in plays(file)).items():
-        yield SongRecord(item_id=item_id, name=name, source=SOURCE, artist_id=artist[item_id])
+    def count(self, item_id: str, spelling: str) -> None:
+        self._votes.setdefault(item_id, Counter())[spelling] += 1
 
-
-def _names(spellings: Iterator[tuple[str, str]]) -> dict[str, str]:
-    """Return the most frequent spelling by id; of equal ones the first in order of the alphabet."""
-    votes: dict[str, Counter[str]] = {}
-    for item_id, spelling in spellings:
-        votes.setdefault(item_id, Counter())[spelling] += 1
-    return {item: min(counts, key=lambda name: (-counts[name], name)) for item, counts in votes.items()}
+    def names(self) -> dict[str, str]:
+        """Return the most frequent spelling by id; of equal ones the first in order of the alphabet."""
+        return {item: min(counts, key=lambda name: (-counts[name], name)) for item, counts in self._votes.items()}
