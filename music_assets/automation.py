@@ -19,9 +19,9 @@ ON_CRON_HOURLY: Final[dg.AutomationCondition[Any]] = (
 )
 """Once after each full hour, as soon as what lies upstream has moved since: prevents a build per micro-batch."""
 
-EVERY_HOUR: Final[dg.AutomationCondition[Any]] = dg.AutomationCondition.cron_tick_passed(
-    "0 * * * *"
-).since_last_handled()
+_HOUR_PASSED: Final[dg.AutomationCondition[Any]] = dg.AutomationCondition.cron_tick_passed("0 * * * *")
+
+EVERY_HOUR: Final[dg.AutomationCondition[Any]] = _HOUR_PASSED.since_last_handled()
 """At each full hour, whether or not something moved, for what a stream fills and for its copies in the warehouse.
 
 One tick makes one run of both: it brings the lake up to now, checks it and copies it, and a blocking check stops the

@@ -22,7 +22,7 @@ def _silver() -> dict[dg.AssetKey, Table]:
 def _spec(key: dg.AssetKey, table: Table) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,
-        deps=[[table.layer, table.name]],
+        deps=[[table.layer, table.name], ["lake", "ledger"]],  # what does not balance goes no further
         description=f"{table.grain}\n\nCopy of `{table.id}` in PostgreSQL, where dbt reads it.",
         group_name="staging",
         kinds={"postgres"},
