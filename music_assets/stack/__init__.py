@@ -6,7 +6,8 @@ else's to run: it is waited for, not started.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
@@ -75,6 +76,7 @@ class Stack:
         self.environment = child_environment(settings) | applications.dagster_environment(settings)
         self.supervisor = Supervisor(self.home)
         self._jars = settings.jars_path
+        self._abandoned = threading.Event()
         self._wanted = frozenset(part.name for part in self.parts)
 
     def up(self, parts: Collection[str] | None = None) -> None:
@@ -102,17 +104,24 @@ class Stack:
             self.supervisor.launch({**self.environment, MARKER: str(self.home)})
         self.supervisor.start(HEALTH)
         done: dict[str, Future[None]] = {}
+        self._abandoned.clear()
         with ThreadPoolExecutor(len(wanted) or 1) as pool:
-            for part in wanted:
-                done[part.name] = pool.submit(self._bring, part, [done[name] for name in part.needs if name in done])
-        for each in done.values():
-            each.result()
+            try:
+                for part in wanted:
+                    before = [done[name] for name in part.needs if name in done]
+                    done[part.name] = pool.submit(self._bring, part, before)
+                for each in as_completed(done.values()):
+                    each.result()
+            except BaseException:
+                # Ctrl-C or a part that fails: the others are not waited for.
+                self._abandoned.set()
+                raise
 
     def _bring(self, part: Part, before: list[Future[None]]) -> None:
         for each in before:
             each.result()
         if part.external:
-            if not wait_until(part.ready, seconds=_EXTERNAL_SECONDS):
+            if not wait_until(lambda: self._abandoned.is_set() or part.ready(), seconds=_EXTERNAL_SECONDS):
                 raise StackError(f"{part.name} at {part.address} does not answer: start it or change {part.setting}")
         else:
             self._start(part)
@@ -129,6 +138,8 @@ class Stack:
             raise StackError(f"{name} does not get ready, see {log}: {last_line(log)}")
 
     def _failed(self, name: str) -> bool:
+        if self._abandoned.is_set():
+            return True
         state = self.supervisor.states().get(name)
         return state is None or state.state in _FAILED
 
@@ -139,7 +150,7 @@ class Stack:
             StackError: it does not come back.
         """
         states = self.supervisor.states()
-        if HEALTH not in states or any(self._failed(name) for name in self._wanted & states.keys()):
+        if HEALTH not in states or any(states[name].state in _FAILED for name in self._wanted & states.keys()):
             with self._alone():
                 self._up()
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import signal
 import subprocess
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -135,6 +140,21 @@ def test_a_part_that_cannot_start_says_why(make_settings, monkeypatch: pytest.Mo
             stack.up(["postgres"])
     finally:
         stack.down()
+
+
+def test_an_interrupted_start_ends_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    never = [dataclasses.replace(part, ready=lambda: False) for part in stack.parts if part.name == "redis"]
+    monkeypatch.setattr(stack, "parts", never)
+    starting.start()
+    before = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        stack.up(["redis"])
+
+    assert time.monotonic() - before < 30
+    stack.down()
+    assert marked(stack.home) == []
 
 
 def test_servers_of_ones_own_are_not_started(
