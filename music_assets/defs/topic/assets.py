@@ -44,7 +44,7 @@ def topic_assets() -> dg.Definitions:
             first, end = sum(state.first_offsets.values()), sum(state.end_offsets.values())
             yield dg.MaterializeResult(
                 asset_key=key,
-                metadata={"messages": end - first, "end_offsets": end, "partitions": state.partitions,
+                metadata={"dagster/row_count": end - first, "end_offsets": end, "partitions": state.partitions,
                           "topic_id": state.topic_id},
             )  # fmt: skip
 

@@ -1,0 +1,90 @@
+"""What the pages say exists: commands, targets, settings, endpoints, topics and files."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from music_assets.cli import main
+from serving.app import create_app
+from serving.settings import Settings
+from streaming.topics import topics
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Variables of the tests and of make, which no settings class reads.
+OTHERS = {"MUSIC_DATA", "ARGS", "CI", "PYTHON"}
+
+
+@cache
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def code(page: Path) -> list[str]:
+    """Everything set as code: spans and the lines of blocks."""
+    blocks = re.findall(r"```\w*\n(.*?)```", text(page), re.DOTALL)
+    prose = re.sub(r"```.*?```", "", text(page), flags=re.DOTALL)
+    return [*re.findall(r"`([^`]+)`", prose), *(line for block in blocks for line in block.splitlines())]
+
+
+def each_code(pattern: str) -> list[tuple[str, str]]:
+    return [(page.name, found) for page in PAGES for span in code(page) for found in re.findall(pattern, span)]
+
+
+def test_commands_exist() -> None:
+    group = typer.main.get_command(main)
+    mentioned = each_code(r"^music ((?:[a-z]+ ?){1,2})")
+    assert mentioned
+    for page, words in mentioned:
+        command = group
+        for word in words.split():
+            if not hasattr(command, "commands"):
+                break
+            assert word in command.commands, f"{page}: music {words}"
+            command = command.commands[word]
+
+
+def test_options_of_commands_exist() -> None:
+    commands = typer.main.get_command(main).commands  # type: ignore[attr-defined]
+    for page, line in each_code(r"^(?:music|make) ((?:demo|simulate).*)"):
+        known = {option for parameter in commands[line.split()[0]].params for option in parameter.opts}
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in known, f"{page}: {option} of {line}"
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    mentioned = each_code(r"^make ([a-z]+)")
+    assert {target for _, target in mentioned} <= targets
+    assert {"demo", "test"} <= {target for _, target in mentioned}
+
+
+def test_settings_exist() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    for page, name in each_code(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b"):
+        assert name.removesuffix("_FILE") in known | OTHERS, f"{page}: {name}"
+
+
+def test_endpoints_exist(tmp_path: Path) -> None:
+    paths = create_app(Settings(_env_file=None, music_home=tmp_path)).openapi()["paths"]
+    mentioned = each_code(r"(?:GET|POST|localhost:8000) ?(/[a-z]*)")
+    assert mentioned
+    for page, path in mentioned:
+        assert path == "/docs" or any(known == path or known.startswith(f"{path}/") for known in paths), (
+            f"{page}: {path}"
+        )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", text(page)):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_event_topics_are_named() -> None:
+    page = text(ROOT / "docs" / "architecture.md")
+    assert [name for name in topics() if name.startswith("events_") and f"`{name}`" not in page] == []
