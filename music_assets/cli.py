@@ -3,9 +3,10 @@
 Heavy imports are inside the commands, so that `--help` and errors come at once.
 """
 
+import errno
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 10_000
 """Of the lines where the output is no terminal: what reads it finds a row on one line."""
+
+_UNWRITABLE: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
+)
+"""What a full or forbidden folder says; any other error of the system is a fault of ours and keeps its traceback."""
 
 main = typer.Typer(
     no_args_is_help=True,
@@ -44,8 +50,16 @@ def app() -> None:
     try:
         main()
     except MusicError as error:
-        typer.secho(str(error), fg=typer.colors.RED, err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _fail(f"{error.filename or settings().music_home} cannot be written: {error.strerror}")
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.secho(sentence, fg=typer.colors.RED, err=True)
+    sys.exit(1)
 
 
 @main.command()

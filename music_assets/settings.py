@@ -11,27 +11,28 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr, field_validator
 
 from streaming import settings as streaming_settings
+from streaming.settings import Port
 
 
 class Settings(streaming_settings.Settings):
     """What the asset graph and the embedded stack can be told from outside."""
 
-    postgres_embedded_port: int = Field(15432, description="Port of the embedded PostgreSQL.")
+    postgres_embedded_port: Port = Field(15432, description="Port of the embedded PostgreSQL.")
     database_url: SecretStr | None = Field(
         None,
         description="PostgreSQL of your own, `postgresql://user:password@host:port/db`; empty: POSTGRES_* or embedded.",
     )
     postgres_host: str | None = Field(None, description="Host of your own PostgreSQL, instead of DATABASE_URL.")
-    postgres_port: int = Field(5432, description="Its port.")
+    postgres_port: Port = Field(5432, description="Its port.")
     postgres_user: str = Field("music", description="Its user.")
     postgres_password: SecretStr | None = Field(None, description="Its password.")
     postgres_db: str = Field("music", description="Its database.")
     warehouse_target: Literal["postgres", "snowflake"] = Field("postgres", description="Where dbt builds the marts.")
-    redis_port: int = Field(16379, description="Port of the embedded Redis.")
+    redis_port: Port = Field(16379, description="Port of the embedded Redis.")
     redis_url: str | None = Field(
         None, description="Redis of your own, `redis://host:port/0`; empty: the embedded one."
     )
-    api_port: int = Field(8000, description="Port of the API.")
+    api_port: Port = Field(8000, description="Port of the API.")
 
     @field_validator("warehouse_target")
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -19,6 +19,9 @@ from streaming.errors import ConfigurationError
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class SecretFileSource(PydanticBaseSettingsSource):
@@ -49,7 +52,7 @@ class Settings(BaseSettings):
 
     music_home: Path = Field(Path(".music"), description="State of the embedded stack: data, logs, bundles.")
     jars_path: Path = Field(Path(".music/jars"), description="Jars of the broker and of Spark: `kafka/`, `spark/`.")
-    kafka_port: int = Field(19092, description="Port of the embedded broker.")
+    kafka_port: Port = Field(19092, description="Port of the embedded broker.")
     kafka_bootstrap_servers: str = Field("", description="Brokers of your own; empty: the embedded one.")
     lakehouse_path: str = Field("", description="Root of the lake; empty: `lake` below MUSIC_HOME.")
     storage_format: Literal["delta", "parquet"] = Field("delta", description="File format of the lake's tables.")
@@ -59,7 +62,7 @@ class Settings(BaseSettings):
     spark_master: str = Field("local[2]", description="Where Spark runs.")
     spark_driver_memory: str = Field("1500m", description="Heap of the one Spark JVM.")
     stream_engine: Literal["spark", "python"] = Field("spark", description="Engine of the streaming jobs.")
-    stream_port: int = Field(9108, description="Metrics, health and control of the streaming jobs.")
+    stream_port: Port = Field(9108, description="Metrics, health and control of the streaming jobs.")
     silver_interval_seconds: float = Field(
         5, gt=0, description="Time between silver batches: each costs a commit per table."
     )
@@ -68,7 +71,7 @@ class Settings(BaseSettings):
     max_offsets_per_trigger: int = Field(
         500_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
     )
-    dagster_port: int = Field(3000, description="Port of the Dagster UI, where materialisations are reported.")
+    dagster_port: Port = Field(3000, description="Port of the Dagster UI, where materialisations are reported.")
 
     @field_validator("music_home", "jars_path", mode="after")
     @classmethod

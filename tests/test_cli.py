@@ -56,6 +56,26 @@ def test_a_wrong_setting_is_one_line_and_exit_code_1(run: Music, make_settings) 
     assert said.stderr == "STORAGE_FORMAT=parquet is not supported yet; valid: delta\n"
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "nonsense"])
+def test_a_port_that_cannot_be_is_named(port: str, run: Music, make_settings) -> None:
+    said = run(make_settings(), "status", KAFKA_PORT=port)
+
+    assert said.returncode == 1
+    assert said.stderr.startswith("KAFKA_PORT: Input should be ")
+    assert said.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_home_that_cannot_be_written_is_one_line(command: str, tmp_path: Path, run: Music, make_settings) -> None:
+    home = tmp_path / "taken"
+    home.touch()
+
+    said = run(make_settings(music_home=home), command)
+
+    assert said.returncode == 1
+    assert said.stderr == f"{home} cannot be written: File exists\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

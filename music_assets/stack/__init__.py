@@ -89,6 +89,7 @@ class Stack:
             StackError: something stands in the way, or a part does not get ready.
         """
         self._wanted = frozenset(parts if parts is not None else (part.name for part in self.parts))
+        preflight.check_disk(self.home)
         with self._alone():
             self._up()
 
@@ -98,7 +99,7 @@ class Stack:
         if changed or not self.supervisor.alive():
             self._end()
         running = {name for name, state in self.supervisor.states().items() if state.pid}
-        preflight.check(self.home, [part for part in wanted if part.name not in running])
+        preflight.check([part for part in wanted if part.name not in running])
         jars.fetch(self._jars)
         if not self.supervisor.alive():
             self.supervisor.launch({**self.environment, MARKER: str(self.home)})

@@ -22,16 +22,21 @@ JAVA: Final = 17
 _FREE_BYTES: Final = 2 * 10**9
 
 
-def check(home: Path, parts: Iterable[Part]) -> None:
-    """Check that the stack can start here.
+def check(parts: Iterable[Part]) -> None:
+    """Check that some parts can start here.
 
     Raises:
-        StackError: it cannot.
+        StackError: they cannot.
     """
-    check_disk(home)
     check_java()
+    used: dict[int, Part] = {}
     for part in parts:
         check_port(part)
+        if part.port is not None and not part.external:
+            other = used.setdefault(part.port, part)
+            if other is not part:
+                pair = f"{other.setting} and {part.setting}"
+                raise StackError(f"{pair} are both {part.port}: give each a port of its own")
 
 
 def check_java(java: str | None = None) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from music_assets.stack import preflight, servers
 from music_assets.stack.parts import Part
+from music_assets.stack.process import free_port
 from streaming.errors import StackError
 
 if TYPE_CHECKING:
@@ -52,6 +53,17 @@ def test_a_taken_port_names_who_has_it_and_what_moves_it() -> None:
     assert f"(pid {os.getpid()})" in str(caught.value)
     assert "set API_PORT to a free port" in str(caught.value)
     preflight.check_port(part)
+
+
+def test_a_port_given_to_two_parts_names_both() -> None:
+    port = free_port()
+    parts = [
+        Part(name=name, command=("true",), ready=lambda: True, port=port, setting=f"{name.upper()}_PORT", address="")
+        for name in ("kafka", "redis")
+    ]
+
+    with pytest.raises(StackError, match=f"^KAFKA_PORT and REDIS_PORT are both {port}: give each a port of its own$"):
+        preflight.check(parts)
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
