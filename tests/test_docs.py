@@ -14,8 +14,8 @@ from streaming.topics import topics
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Variables of the tests and of make, which no settings class reads.
-OTHERS = {"MUSIC_DATA", "ARGS", "CI", "PYTHON"}
+# Variables of the tests, of make and the mark on a stack's processes, which no settings class reads.
+OTHERS = {"MUSIC_DATA", "MUSIC_STACK", "ARGS", "CI", "PYTHON"}
 
 
 @cache
