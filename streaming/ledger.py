@@ -198,7 +198,7 @@ def _outcome_problems(
     if found != different:
         yield f"{table.id}[{key.partition}]: {found} rows hold {different} positions"
     if different != left:
-        yield f"{table.id}[{key.partition}]: the ledger counts {left} {outcome} and not erased, the table has {different}"
+        yield f"{table.id}[{key.partition}]: the ledger counts {left} {outcome} not erased, the table has {different}"
 
 
 def _bronze_problems(lake: Lake, accounts: dict[Partition, _Account], gone: Gone) -> Iterator[str]:

@@ -35,7 +35,7 @@ RAW: Final = pa.schema(
         pa.field("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
     ]
 )
-"""Messages under the lake's names."""
+"""Messages under the lake's names. Headers may also come as Spark's JSON of the same, values in base64."""
 
 MARKS: Final = pa.schema(
     [
@@ -119,8 +119,31 @@ def stage_raw(
 
 
 def _raw(messages: pa.RecordBatch, topic_id: str) -> pa.Table:
-    table = pa.Table.from_batches([messages])
+    table = with_headers(pa.Table.from_batches([messages]))
     return table.append_column("kafka_topic_id", pa.repeat(pa.scalar(topic_id, pa.string()), table.num_rows))
+
+
+def with_headers(messages: pa.Table) -> pa.Table:
+    """Return messages with their headers as a list, whichever way they came."""
+    at = messages.schema.get_field_index("headers")
+    column = messages.column(at)
+    if column.type != pa.string():
+        return messages
+    values = [None if text is None else _decode_headers(text) for text in column.to_pylist()]
+    kind = RAW.field("headers")
+    return messages.set_column(at, kind, pa.array(values, kind.type))
+
+
+class _Header(msgspec.Struct):
+    key: str
+    value: bytes | None = None
+
+
+_read_headers: Final = msgspec.json.Decoder(list[_Header]).decode
+
+
+def _decode_headers(text: str) -> list[dict[str, Any]]:
+    return [msgspec.structs.asdict(header) for header in _read_headers(text)]
 
 
 def _raw_piece(topic: str, parts: list[pa.Table], forgotten: frozenset[bytes], root: Path) -> Piece:
@@ -229,7 +252,7 @@ def _read(
 
 def _dead_letters(messages: pa.RecordBatch, found: Columns, constant: Mapping[str, pa.Array]) -> pa.Table:
     at = [index for index, _ in found.rejected]
-    dead = pa.Table.from_batches([messages.take(pa.array(at, pa.int64()))])
+    dead = with_headers(pa.Table.from_batches([messages.take(pa.array(at, pa.int64()))]))
     for place, name in enumerate(("reason", "field", "detail")):
         dead = dead.append_column(name, pa.array([rejection[place] for _, rejection in found.rejected], pa.string()))
     for name, value in constant.items():

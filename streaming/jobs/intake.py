@@ -28,7 +28,7 @@ from streaming.ledger import Partition, end_offsets
 from streaming.parse import Reason
 from streaming.sinks.delta import Write, append_arrow, commit_files, upsert
 from streaming.sinks.files import DataFile, read_data_file, write_data_file
-from streaming.staging import Piece, from_bytes, silver_of
+from streaming.staging import Piece, from_bytes, silver_of, with_headers
 from streaming.tables import ERASED, LEDGER, UTC_MICROSECONDS, Table, dead_letters, tables
 from streaming.topics import log_topics
 
@@ -184,7 +184,7 @@ class Intake:
                     files[left.table_id].append(left)
         for topic, positions in decision.foreign.items():
             if positions:
-                letters = self._foreign(topic, raw(topic, positions), now)
+                letters = self._foreign(topic, with_headers(raw(topic, positions)), now)
                 files[f"deadletter/{topic}"].append(write_data_file(letters, dead_letters(topic), self._root))
         return files
 
