@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 
 from streaming.errors import UnavailableError
 from streaming.tables import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from streaming.tables import Table
@@ -75,9 +76,19 @@ class Lake:
             return int(self.open(table).to_pyarrow_dataset().count_rows())
         return int(pc.sum(actions.column("num_records"), min_count=0).as_py() or 0)
 
+    def newest(self, table: Table, column: str) -> datetime | None:
+        """Return the greatest value of a column that has statistics, from the log alone; None without rows."""
+        actions = pa.table(self.open(table).get_add_actions(flatten=True))
+        name = f"max.{column}"
+        if name not in actions.column_names:
+            return None
+        newest: datetime | None = pc.max(actions.column(name)).as_py()
+        return newest
+
     def create(self, table: Table) -> None:
-        """Make the table if it is not there, empty and with its properties."""
+        """Make the table if it is not there, empty and with its properties; give an older one the columns it lacks."""
         if self.exists(table):
+            self._add_columns(table)
             return
         DeltaTable.create(
             str(table.path(self.root)),
@@ -87,6 +98,13 @@ class Lake:
             description=table.grain,
             configuration=_properties(table),
         )
+
+    def _add_columns(self, table: Table) -> None:
+        held = self.open(table)
+        names = {field.name for field in held.schema().fields}
+        missing = [field for field in Schema.from_arrow(table.schema).fields if field.name not in names]
+        if missing:
+            held.alter.add_columns(missing)
 
     def create_all(self) -> None:
         """Make every table of the lake, so that streams never race to make one and readers find an empty one."""

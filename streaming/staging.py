@@ -53,6 +53,18 @@ when it happened, in microseconds. The valid ones come first, in the order of th
 the order of theirs. A catalogue record claims nothing."""
 
 _ROWS_PER_FILE: Final = 250_000
+_BAD_LOGGED: Final = 10
+"""Of a piece: a log that holds every message of a broken producer is of no use to anybody."""
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A bad message in a log line: where it was, why, and the trace that it belongs to. Never what it said."""
+
+    partition: int
+    offset: int
+    reason: str
+    field: str | None
+    trace_id: str | None
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -65,6 +77,7 @@ class Piece(msgspec.Struct, frozen=True):
         dead: data file of the bad ones, if there are any.
         records: valid records of a compacted topic as an Arrow stream: they are merged, not appended.
         reasons: how many bad ones there are by reason.
+        bad: the first few bad ones, for the log.
     """
 
     topic: str
@@ -73,6 +86,7 @@ class Piece(msgspec.Struct, frozen=True):
     dead: DataFile | None
     records: bytes | None
     reasons: dict[str, int]
+    bad: list[Bad] = []
 
 
 def stage(
@@ -196,6 +210,7 @@ class _Part:
             dead=write_data_file(dead, dead_letters(topic), root) if dead else None,
             records=to_bytes(good) if good and compacted else None,
             reasons=_counts(dead) if dead else {},
+            bad=_first_bad(dead) if dead else [],
         )
 
 
@@ -219,6 +234,28 @@ def from_bytes(content: bytes) -> pa.Table:
 
 def _counts(dead: pa.Table) -> dict[str, int]:
     return {each["values"]: each["counts"] for each in dead.column("reason").value_counts().to_pylist()}
+
+
+def _first_bad(dead: pa.Table) -> list[Bad]:
+    return [
+        Bad(
+            partition=row["kafka_partition"],
+            offset=row["kafka_offset"],
+            reason=row["reason"],
+            field=row["field"],
+            trace_id=_trace_id(row["headers"]),
+        )
+        for row in dead.slice(0, _BAD_LOGGED).to_pylist()
+    ]
+
+
+def _trace_id(headers: list[dict[str, Any]] | None) -> str | None:
+    """The trace id of a W3C `traceparent` header: version, trace id, parent id, flags."""
+    for header in headers or []:
+        if header["key"] == "traceparent":
+            parts = (header["value"] or b"").decode(errors="replace").split("-")
+            return parts[1] if len(parts) == 4 else None
+    return None
 
 
 def _by_topic(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -173,7 +173,7 @@ _LEDGER: Final = pa.schema(
         pa.field("duplicate", pa.int64(), nullable=False),
         pa.field("dead_lettered", pa.int64(), nullable=False),
         pa.field("event_id_conflicts", pa.int64(), nullable=False),
-        pa.field("erased", pa.int64(), nullable=False),
+        pa.field("erased", pa.int64()),
         pa.field("committed_at", UTC_MICROSECONDS, nullable=False),
     ]
 )

@@ -38,7 +38,7 @@ def fill(settings: Settings, world: World, rows: int) -> Truth:
     for version, first in enumerate(range(0, rows, _CHUNK)):
         columns = world.columns(np.arange(first, min(first + _CHUNK, rows), dtype=np.int64))
         entries: list[dict[str, Any]] = []
-        write = Write(app_id=_QUERY, version=version, note={})
+        write = Write(expected={}, leaves={}, note={})
         for kind, event_type in enumerate(KINDS):
             table = silver(event_topic(event_type).table)
             mine = columns.take(columns.kind == kind)

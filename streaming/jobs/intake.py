@@ -12,16 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pyarrow as pa
 import structlog
 from deltalake import DeltaTable
 
 from streaming.claims import ClaimIndex
 from streaming.errors import IntegrityError
+from streaming.halt import Brake, refuse_when_halted
 from streaming.jobs import metrics
 from streaming.jobs.batch import Decision, Known, decide, ledger_row
 from streaming.jobs.checkpoint import begins
-from streaming.jobs.halt import Brake, refuse_when_halted
 from streaming.jobs.recovery import catch_up, forgotten, read_written
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
@@ -249,6 +250,9 @@ class Intake:
         self._show_claims()
         metrics.batch_done(NAME, clock.total)
         _observe_delays(pieces)
+        for piece in pieces:
+            for bad in piece.bad:
+                log.warning("dead_letter", topic=piece.topic, **msgspec.structs.asdict(bad))
         received = sum(row["received"] for row in rows)
         log.info("batch_committed", query=NAME, received=received, seconds=clock.total, phases=clock.phases, **added)
         self._on_batch(added)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +13,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from streaming.errors import UnavailableError
 from streaming.lake import Lake
-from streaming.tables import TRENDING_1H, silver, tables
+from streaming.sinks.delta import Write, append_arrow
+from streaming.tables import LEDGER, TRENDING_1H, silver, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,3 +54,18 @@ def test_read_filters_and_count(tmp_path: Path) -> None:
     assert lake.count(TRENDING_1H) == 5
     assert lake.version(TRENDING_1H) == 1
     assert lake.read(TRENDING_1H, ["rank"], pc.field("rank") >= 3).to_pydict() == {"rank": [3, 4]}
+
+
+def test_a_table_of_an_older_release_gets_the_columns_it_lacks(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    older = replace(LEDGER, schema=LEDGER.schema.remove(LEDGER.schema.get_field_index("erased")))
+    lake.create(older)
+    row = {field.name: 1 if pa.types.is_integer(field.type) else "x" for field in older.schema}
+    row["committed_at"] = datetime(2026, 1, 1, tzinfo=UTC)
+    write = Write(expected={}, leaves={}, note={})
+    append_arrow(pa.Table.from_pylist([row], older.schema), older, tmp_path, write=write)
+    for _ in range(2):
+        lake.create(LEDGER)
+    assert lake.read(LEDGER).to_pylist() == [{**row, "erased": None}]
+    append_arrow(pa.Table.from_pylist([{**row, "erased": 2}], LEDGER.schema), LEDGER, tmp_path, write=write)
+    assert lake.count(LEDGER) == 2

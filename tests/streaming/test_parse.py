@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from streaming.claims import hashes
+from streaming.columns import mark_of
 from streaming.events import EventType, check_time, derive_event_id, normalise_item_id
 from streaming.parse import MAX_BYTES, Reason, Rejection, parse
 from streaming.tables import tables
@@ -156,6 +156,6 @@ def test_hashes_survive_the_lake() -> None:
     row = parse("events_views", json.dumps({**MINIMAL, "rating": 4}).encode(), now=NOW)
     assert isinstance(row, dict)
     stored = {**row, "event_type": "view", "timestamp": row["timestamp"].astimezone(UTC), "source": None}
-    assert hashes(row) == hashes(stored)
-    assert hashes(row) != hashes({**row, "rating": 3.0})
+    assert mark_of("events_views", row) == mark_of("events_views", stored)
+    assert mark_of("events_views", row) != mark_of("events_views", {**row, "rating": 3.0})
     assert msgspec.msgpack.encode(row["rating"]) == msgspec.msgpack.encode(4.0)
