@@ -89,7 +89,7 @@ class Topic(BaseModel):
     @property
     def event_type(self) -> EventType | None:
         """The event type that belongs here; None for catalogue and recommendations."""
-        return next((kind for kind, model in EVENT_MODELS.items() if model is self.model), None)
+        return next((kind for kind, model in EVENT_MODELS.items() if issubclass(self.model, model)), None)
 
     @property
     def config(self) -> dict[str, str]:
