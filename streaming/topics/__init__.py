@@ -21,6 +21,12 @@ EXAMPLES: Final = FOLDER / "examples"
 
 _DAY_MS: Final = 86_400_000
 
+MAX_BATCH_BYTES: Final = 1_048_588
+"""Largest batch a broker must take, its own default: producers fill batches up to 1,000,000 bytes."""
+
+_AWAY_DAYS: Final = 7
+"""How long the streams may be away without missing the deletion of a catalogue item."""
+
 
 class Topic(BaseModel):
     """One topic as its file declares it."""
@@ -94,10 +100,20 @@ class Topic(BaseModel):
     @property
     def config(self) -> dict[str, str]:
         """The broker's settings of the topic."""
+        # An acknowledged message is one that the leader after this one has as well.
+        common = {"compression.type": "producer", "unclean.leader.election.enable": "false"}
         if self.compacted:
-            return {"cleanup.policy": "compact", "compression.type": "producer"}
+            return {"cleanup.policy": "compact", **common}
+        # A limit in bytes, a broker's default, would take messages before their time.
         retention = str((self.retention_days or 0) * _DAY_MS)
-        return {"cleanup.policy": "delete", "retention.ms": retention, "compression.type": "producer"}
+        return {"cleanup.policy": "delete", "retention.ms": retention, "retention.bytes": "-1", **common}
+
+    @property
+    def least(self) -> dict[str, int]:
+        """Settings that the broker may have higher, but not lower."""
+        least = {"max.message.bytes": MAX_BATCH_BYTES}
+        # A deletion that is gone before the streams saw it would leave the item in silver for ever.
+        return {**least, "delete.retention.ms": _AWAY_DAYS * _DAY_MS} if self.compacted else least
 
 
 @cache
