@@ -148,10 +148,8 @@ class _Contract:
         struct = struct_of(model)
         self._decoder = msgspec.json.Decoder(struct)
         self._plain = msgspec.json.Decoder(struct_of(model, ignore=NO_CONTROL))
-        self._fields = [
-            (field.name, field.required, field.default, msgspec.json.Decoder(field.type))
-            for field in msgspec.structs.fields(struct)
-        ]
+        self._fields = msgspec.structs.fields(struct)
+        self._decoders = {field.name: msgspec.json.Decoder(field.type) for field in self._fields}
         self._event_type = event_type
         self._times = times_of(model)
         self._parallel = model.ONE_PER_ITEM if issubclass(model, RecommendationEvent) else ()
@@ -172,16 +170,18 @@ class _Contract:
             if kind != self._event_type:
                 return _wrong_topic(EventType(kind))
         row: Row = {}
-        for name, required, default, decoder in self._fields:
+        for field in self._fields:
+            name = field.name
             if name in fields:
+                decoder = self._decoders[name]
                 try:
                     row[name] = decoder.decode(fields[name])
                 except msgspec.DecodeError as error:
-                    return Rejection(_reason(str(error)), name, f"{name}: {error}")
-            elif required:
+                    return Rejection(_reason(str(error), decoder), name, f"{name}: {error}")
+            elif field.required:
                 return Rejection(Reason.MISSING_FIELD, name, f"{name} is missing")
             else:
-                row[name] = default
+                row[name] = field.default
         return self.judge(row, now)
 
     def judge(self, row: Row, now: datetime) -> Row | Rejection:
@@ -281,7 +281,13 @@ def _text(raw: msgspec.Raw | None) -> str | None:
         return None
 
 
-def _reason(message: str) -> Reason:
+def _reason(message: str, decoder: msgspec.json.Decoder[Any]) -> Reason:
+    if message.startswith("Number out of range"):
+        # Found before its type: no float can hold it, but perhaps the field takes no number at all.
+        try:
+            decoder.decode(b"0.0")
+        except msgspec.DecodeError as error:
+            message = str(error)
     if ", got `" in message:
         return Reason.WRONG_TYPE
     if "matching regex" in message or "RFC3339" in message or "timezone" in message:
