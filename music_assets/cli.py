@@ -177,15 +177,22 @@ def _text(value: str | bytes | None) -> str | None:
 
 @topics.command("apply")
 def topics_apply(
-    *, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    shrink: Annotated[
+        list[str] | None, typer.Option(metavar="TOPIC", help="A topic that may lose messages; can be repeated.")
+    ] = None,
 ) -> None:
-    """Make the broker's topics what their files say."""
-    from streaming.topics.admin import apply
+    """Make the broker's topics what their files say; what would lose messages is refused."""
+    from streaming.topics.admin import apply, compare
+    from streaming.topics.plan import refuse
 
-    changes = apply(settings().bootstrap_servers, dry_run=dry_run)
+    servers, accepted = settings().bootstrap_servers, shrink or []
+    changes = compare(servers) if dry_run else apply(servers, shrink=accepted)
     for change in changes:
         typer.echo(f"{change.action} {change.topic}: {change.detail}")
     typer.echo(f"{len(changes)} changes{' wanted' if dry_run else ''}")
+    refuse(changes, accepted)
 
 
 @lake.command("show")

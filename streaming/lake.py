@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, Schema
+from deltalake import DeltaTable
+from deltalake import Schema as DeltaSchema
 
-from streaming.errors import UnavailableError
+from streaming.errors import IntegrityError, UnavailableError
 from streaming.tables import tables
 
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ class Lake:
         return newest
 
     def create(self, table: Table) -> None:
-        """Make the table if it is not there, empty and with its properties; give an older one the columns it lacks."""
+        """Make the table if it is not there, empty and with its properties; else add the columns that are new.
+
+        Raises:
+            IntegrityError: a column differs from the one that is stored, or a new one may not be null.
+        """
         if self.exists(table):
             self._add_columns(table)
             return
@@ -101,10 +106,18 @@ class Lake:
 
     def _add_columns(self, table: Table) -> None:
         held = self.open(table)
-        names = {field.name for field in held.schema().fields}
-        missing = [field for field in Schema.from_arrow(table.schema).fields if field.name not in names]
-        if missing:
-            held.alter.add_columns(missing)
+        stored = pa.schema(held.schema().to_arrow())
+        new = []
+        for column in table.schema:
+            if column.name not in stored.names and column.nullable:
+                new.append(column)
+            elif column.name not in stored.names or not stored.field(column.name).type.equals(column.type):
+                raise IntegrityError(
+                    f"table {table.id} cannot take column {column.name} as {column.type}: "
+                    "a stored column keeps its type, and a new one must be optional"
+                )
+        if new:
+            held.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
 
     def create_all(self) -> None:
         """Make every table of the lake, so that streams never race to make one and readers find an empty one."""

@@ -17,7 +17,7 @@ from deltalake import write_deltalake
 from music_assets.bench.sample import Outcome
 from streaming.errors import UnavailableError
 from streaming.events import EVENT_MODELS
-from streaming.parse import struct_of
+from streaming.structs import struct_of
 from streaming.tables import arrow_schema
 from streaming.topics import event_topics
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streaming.columns import mark_of, read_columns
 from streaming.parse import Rejection, parse
 from streaming.topics import EXAMPLES, topics
+from tests.streaming.hostile.corpus import cases
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 EXAMPLE = {topic: sorted((EXAMPLES / topic).glob("v*/*.json")) for topic in topics()}
@@ -45,6 +46,11 @@ def hold_equal(topic: str, values: list[bytes | None]) -> None:
 @pytest.mark.parametrize("topic", list(topics()))
 def test_examples_together_are_read_as_one_by_one(topic: str) -> None:
     hold_equal(topic, [*(file.read_bytes() for file in EXAMPLE[topic]), None, b"", b"\xff", b"[]"])
+
+
+@pytest.mark.parametrize("topic", list(topics()))
+def test_hostile_messages_together_are_read_as_one_by_one(topic: str) -> None:
+    hold_equal(topic, [case.value for case in cases() if case.topic == topic])
 
 
 FIELDS = st.fixed_dictionaries(
