@@ -6,11 +6,13 @@ written only by `streaming.sinks`.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from streaming.errors import UnavailableError
 from streaming.tables import tables
@@ -20,10 +22,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pyarrow.dataset import FileSystemDataset
+
     from streaming.tables import Table
 
 _CHECKPOINT_INTERVAL: Final = "100"
 """Commits between two Delta checkpoints: each costs seconds in a stream, and readers take 100 small files well."""
+
+_STATISTICS: Final = timedelta(milliseconds=1)
+"""Delta cuts the times in its statistics down to this: a file may hold rows as much later than its maximum."""
 
 
 class Lake:
@@ -62,12 +69,11 @@ class Lake:
             columns: names to keep; None: all.
             where: rows to keep, such as `pc.field("kafka_offset") >= 10`.
         """
-        dataset = self.open(table).to_pyarrow_dataset()
-        return dataset.to_table(columns=list(columns) if columns is not None else None, filter=where)
+        return self._files(table).to_table(columns=list(columns) if columns is not None else None, filter=where)
 
     def batches(self, table: Table, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the table's rows in batches, for tables that may not fit into memory."""
-        yield from self.open(table).to_pyarrow_dataset().to_batches(filter=where)
+        yield from self._files(table).to_batches(filter=where)
 
     def between(
         self, table: Table, column: str, *, after: datetime, until: datetime, columns: Sequence[str]
@@ -82,7 +88,8 @@ class Lake:
             columns: names to keep.
         """
         # The log's statistics choose the files before any is looked at: the cost must not grow with the table.
-        files = self.open(table).to_pyarrow_dataset(file_pruning_predicate=_times(column, after, until))
+        least = (after - _STATISTICS).isoformat()
+        files = self._files(table, [(column, ">", least), (column, "<=", until.isoformat())])
         moments = (pc.field(column) > after) & (pc.field(column) <= until)
         yield from files.to_batches(columns=list(columns), filter=moments)
 
@@ -91,15 +98,22 @@ class Lake:
         files = pa.table(self.open(table).get_add_actions(flatten=True))
         if not {"num_records", f"min.{column}", f"max.{column}"} <= {*files.column_names}:
             return self.count(table)
-        outside = (pc.field(f"max.{column}") <= after) | (pc.field(f"min.{column}") > until)
+        outside = (pc.field(f"max.{column}") <= after - _STATISTICS) | (pc.field(f"min.{column}") > until)
         held = files.filter(pc.if_else(outside.is_valid(), ~outside, True))["num_records"]  # noqa: FBT003
         return self.count(table) if held.null_count else int(pc.sum(held, min_count=0).as_py())
+
+    def earliest(self, table: Table, column: str) -> datetime | None:
+        """Return the least time in the table as its statistics know it; None when it is empty or they do not."""
+        files = pa.table(self.open(table).get_add_actions(flatten=True))
+        name = f"min.{column}"
+        found: datetime | None = pc.min(files[name]).as_py() if name in files.column_names else None
+        return found
 
     def count(self, table: Table) -> int:
         """Return the number of rows, from the log where it is known and from the files' footers otherwise."""
         actions = pa.table(self.open(table).get_add_actions(flatten=True))
         if "num_records" not in actions.column_names or actions.column("num_records").null_count:
-            return int(self.open(table).to_pyarrow_dataset().count_rows())
+            return int(self._files(table).count_rows())
         return int(pc.sum(actions.column("num_records"), min_count=0).as_py() or 0)
 
     def create(self, table: Table) -> None:
@@ -120,9 +134,11 @@ class Lake:
         for table in tables().values():
             self.create(table)
 
-
-def _times(column: str, after: datetime, until: datetime) -> list[tuple[str, str, str]]:
-    return [(column, ">", after.isoformat()), (column, "<=", until.isoformat())]
+    def _files(self, table: Table, holding: list[tuple[str, str, str]] | None = None) -> FileSystemDataset:
+        """The table's files, or those that can hold rows of which all of `holding` is true."""
+        # delta-rs' own file system calls back into Python from Arrow's threads: a process that ends meanwhile aborts.
+        files = SubTreeFileSystem(str(table.path(self.root)), LocalFileSystem())
+        return self.open(table).to_pyarrow_dataset(filesystem=files, file_pruning_predicate=holding)
 
 
 def _properties(table: Table) -> dict[str, str | None]:

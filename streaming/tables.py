@@ -205,6 +205,8 @@ def _trending(window: str, *, stale_after_minutes: int) -> Table:
 
 TRENDING_1H: Final = _trending("1h", stale_after_minutes=15)
 TRENDING_24H: Final = _trending("24h", stale_after_minutes=45)
+CHARTS: Final = (TRENDING_1H, TRENDING_24H)
+"""Tables that are replaced as a whole."""
 TRENDING_HISTORY: Final = Table(
     layer="gold",
     name="trending_history",

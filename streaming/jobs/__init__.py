@@ -47,10 +47,11 @@ def run_once(name: str, settings: Settings, spark: SparkSession) -> dict[str, Ta
 
 def _run(name: str, settings: Settings, spark: SparkSession) -> None:
     from streaming.jobs import bronze, silver, trending
+    from streaming.jobs.trending_spark import SparkCharts
 
     if name == bronze.NAME:
         bronze.BronzeStream(settings, spark).run()
     elif name == silver.NAME:
         silver.SilverStream(settings, spark).run()
     else:
-        trending.TrendingStream(settings, spark).run()
+        trending.TrendingStream(settings, SparkCharts(settings.lake_root, spark)).run()

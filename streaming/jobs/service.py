@@ -1,4 +1,4 @@
-"""All jobs in one process on one Spark session: silver without a pause, bronze and trending by the clock."""
+"""All jobs in one process on one Spark session: silver without a pause, bronze by an interval, charts by the clock."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from streaming.jobs import bronze, metrics, silver, trending
 from streaming.jobs.bronze import BronzeStream
 from streaming.jobs.silver import SilverStream, required_topics
 from streaming.jobs.trending import TrendingStream
+from streaming.jobs.trending_spark import SparkCharts
 from streaming.lake import Lake
 from streaming.ledger import Partition
 from streaming.sinks.report import Reporter
@@ -46,12 +47,9 @@ class StreamService:
         self._silver = SilverStream(settings, spark, on_batch=self._reporter.note)
         self._periodic: dict[str, BronzeStream | TrendingStream] = {
             bronze.NAME: BronzeStream(settings, spark),
-            trending.NAME: TrendingStream(settings, spark),
+            trending.NAME: TrendingStream(settings, SparkCharts(settings.lake_root, spark)),
         }
-        self._interval = {
-            bronze.NAME: settings.bronze_interval_seconds,
-            trending.NAME: settings.trending_interval_seconds,
-        }
+        self._interval = {bronze.NAME: settings.bronze_interval_seconds, trending.NAME: _TICK_SECONDS}
         self._locks = {name: threading.Lock() for name in self._periodic}
         self._stopping = threading.Event()
         self._query = self._silver.start(once=False)
@@ -112,11 +110,13 @@ class StreamService:
         if name == "lag":
             self._measure_lag()
         else:
-            self._run_periodic(name)
+            self._run_periodic(name, due_only=True)
 
-    def _run_periodic(self, name: str) -> None:
+    def _run_periodic(self, name: str, *, due_only: bool = False) -> None:
+        job = self._periodic[name]
         with self._locks[name]:
-            self._reporter.note(self._periodic[name].run())
+            # Every tick of the charts has its moment on the clock; they know which has come.
+            self._reporter.note(job.run_due() if due_only and isinstance(job, TrendingStream) else job.run())
 
     def _await_silver(self) -> None:
         deadline = time.monotonic() + _CURRENT_TIMEOUT_SECONDS

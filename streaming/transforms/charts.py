@@ -182,7 +182,8 @@ class _Events:
     def _points(self, event_types: pa.ChunkedArray, micros: Ints) -> Ints:
         weight = np.array(list(WEIGHTS.values()))[pc.index_in(event_types, pa.array(list(WEIGHTS))).to_numpy()]
         half_lives = (self._as_of.value - micros) / (self.window.half_life.total_seconds() * _MICRO)
-        return np.floor(weight * _MICRO * np.exp2(-half_lives) + 0.5).astype(np.int64)
+        points: Ints = np.floor(weight * _MICRO * np.exp2(-half_lives) + 0.5).astype(np.int64)
+        return points
 
     def shares(self) -> Iterator[Ints]:
         """Yield the events of some listeners after the other, rows of `_COLUMNS`."""
@@ -245,9 +246,10 @@ def _people(events: Ints, about: _Events) -> NDArray[np.bool_]:
     """Whether each event is of a listener that keeps within the limits."""
     listener, _, _, minute = events
     minutes = _grouped({"listener": listener, "minute": minute}).aggregate([([], "count_all")])
-    people = about.counts <= about.window.window_limit
+    people: NDArray[np.bool_] = about.counts <= about.window.window_limit
     people[minutes["listener"].to_numpy()[minutes["count_all"].to_numpy() > about.window.minute_limit]] = False
-    return people[listener]
+    mine: NDArray[np.bool_] = people[listener]
+    return mine
 
 
 def _pairs(listener: Ints, items: Ints, points: Ints) -> pa.Table:

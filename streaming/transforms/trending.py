@@ -13,7 +13,7 @@ from streaming.events import ItemKind
 from streaming.transforms.charts import EVENTS, SCORES, contributions, top
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from datetime import datetime
 
     from pyspark.sql import Column, DataFrame
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from streaming.trending import Window
 
 
-def trending(
-    events: DataFrame, owners: DataFrame, *, window: Window, as_of: datetime, partitions: int
-) -> DataFrame:
+def trending(events: DataFrame, owners: DataFrame, *, window: Window, as_of: datetime, partitions: int) -> DataFrame:
     """Return `SCORES` of every item that can be in the chart.
 
     Args:
@@ -33,7 +31,9 @@ def trending(
         as_of: end of the window, with a zone.
         partitions: shares of listeners; a Python worker holds one of them at a time.
     """
-    recent = events.where((sf.col("timestamp") > sf.lit(as_of - window.length)) & (sf.col("timestamp") <= sf.lit(as_of)))
+    recent = events.where(
+        (sf.col("timestamp") > sf.lit(as_of - window.length)) & (sf.col("timestamp") <= sf.lit(as_of))
+    )
     owned = recent.join(owners, on="item_id", how="left").select(*EVENTS.names)
     add = partial(_contributions, window=window, as_of=as_of)
     added = owned.repartition(partitions, "user_id").mapInArrow(add, from_arrow_schema(SCORES))
@@ -55,11 +55,9 @@ def _is(kind: ItemKind) -> Column:
     return sf.col("item_id").startswith(f"{kind}:")
 
 
-def _contributions(
-    batches: Iterator[pa.RecordBatch], *, window: Window, as_of: datetime
-) -> Iterator[pa.RecordBatch]:
+def _contributions(batches: Iterable[pa.RecordBatch], *, window: Window, as_of: datetime) -> Iterable[pa.RecordBatch]:
     yield from contributions(batches, window=window, as_of=as_of).to_batches()
 
 
-def _top(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _top(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     yield from top(pa.Table.from_batches(batches, SCORES)).to_batches()
