@@ -16,6 +16,7 @@ from streaming.trending import last_tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     from streaming.jobs.trending import Engine
     from streaming.settings import Settings
     from streaming.trending import Window

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from streaming.tables import Table
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 20
 
 
 def replace(chart: pa.Table, table: Table, root: Path, *, note: Mapping[str, Any]) -> None:
