@@ -88,8 +88,7 @@ class Lake:
             columns: names to keep.
         """
         # The log's statistics choose the files before any is looked at: the cost must not grow with the table.
-        least = (after - _STATISTICS).isoformat()
-        files = self._files(table, [(column, ">", least), (column, "<=", until.isoformat())])
+        files = self._files(table, [(column, ">", after.isoformat()), (column, "<=", until.isoformat())])
         moments = (pc.field(column) > after) & (pc.field(column) <= until)
         yield from files.to_batches(columns=list(columns), filter=moments)
 

@@ -13,9 +13,9 @@ from dagster_pyspark import LazyPySparkResource
 from music_assets.automation import EVERY_HOUR
 from music_assets.resources import PlatformResource
 from streaming.control import JOBS, tables_of
-from streaming.events import EventType
 from streaming.tables import LEDGER, Table, tables
 from streaming.topics import event_topics, topics
+from streaming.trending import WEIGHTS
 
 _POOL = "spark"
 """Runs that may start a JVM wait for each other: two would not fit beside the stack."""
@@ -27,8 +27,8 @@ def _deps(table: Table) -> list[list[str]]:
     if table == LEDGER:
         counted = ("bronze", "silver", "deadletter")
         return [[other.layer, other.name] for other in tables().values() if other.layer in counted]
-    charted = [topic.table for topic in event_topics() if topic.event_type is not EventType.RATING]
-    return [["silver", name] for name in [*charted, "catalog_songs"]]
+    charted = [topic.table for topic in event_topics() if topic.event_type in WEIGHTS]
+    return [["silver", name] for name in [*charted, "catalog_songs", "catalog_albums"]]
 
 
 def _spec(table: Table) -> dg.AssetSpec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -20,8 +22,6 @@ from streaming.trending import WINDOWS, last_tick
 from tests.streaming.trending.worlds import NOW, Event, World, store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streaming.settings import Settings
     from tests.conftest import MakeSettings
 
@@ -215,6 +215,11 @@ def test_two_writers_of_the_same_ticks_leave_one_chart_of_each(lake_settings: Se
             writer.result()
     (tick,) = history(lake_settings).items()
     assert tick in ((recent(2), {"track:mine": (1, 1)}), (recent(2), {"track:yours": (1, 1)}))
+
+
+def test_the_engine_without_a_jvm_needs_no_pyspark() -> None:
+    program = "import sys, streaming.jobs.backfill, streaming.jobs.trending_python; sys.exit('pyspark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
 
 
 def test_a_backfill_needs_a_past_moment_with_a_zone(lake_settings: Settings) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from streaming.transforms import charts
 from streaming.trending import TOP, WINDOWS, last_tick
+from tests.fixtures import trending_page
 from tests.streaming.trending.worlds import NOW, Event, World, chart, expected
 
 if TYPE_CHECKING:
@@ -34,9 +35,12 @@ def events(window: Window) -> st.SearchStrategy[list[Event]]:
     )
     flood = st.builds(
         lambda event, copies, apart: [replace(event, age=event.age + n * apart) for n in range(copies)],
-        one, st.sampled_from([59, 60, 61, 130, 650]), st.sampled_from([FRESH, timedelta(seconds=0.9), window.length / 640]),
-    )  # fmt: skip
-    return st.lists(st.lists(one, max_size=12) | flood, max_size=5).map(lambda parts: sum(parts, []))
+        one,
+        st.sampled_from([59, 60, 61, 130, 650]),
+        st.sampled_from([FRESH, timedelta(seconds=0.9), window.length / 640]),
+    )
+    parts = st.lists(st.lists(one, max_size=12) | flood, max_size=5)
+    return parts.map(lambda lists: [event for each in lists for event in each])
 
 
 def worlds(window: Window) -> st.SearchStrategy[World]:
@@ -134,7 +138,9 @@ BOTS = {
     "hammers one track within a minute": lambda n, length: Event("bot", "listen", "track:bot", n * MINUTE / 6000),
     "spreads over many tracks": lambda n, length: Event("bot", "listen", f"track:{n}", length * n / 5000),
     "lifts the last to the first": lambda n, length: Event("bot", "listen", "track:14", length * n / 5000),
-    "looks busy": lambda n, length: Event("bot", ("view", "click", "listen")[n % 3], f"track:{n % 9:02d}", n * MINUTE / 90),
+    "looks busy": lambda n, length: Event(
+        "bot", ("view", "click", "listen")[n % 3], f"track:{n % 9:02d}", n * MINUTE / 90
+    ),
 }  # fmt: skip
 
 
@@ -164,6 +170,12 @@ def test_a_crowd_moves_the_top(window: Window) -> None:
     fans = [Event(f"fan{n}", "listen", "track:new", n % 5 * MINUTE) for n in range(100)]
     assert top_ten([*people, *fans], window)[0][0] == "track:new"
     assert "track:new" not in dict(top_ten(people, window))
+
+
+def test_the_page_shows_the_rules() -> None:
+    page = trending_page.FILE.read_text(encoding="utf-8")
+    assert "| listen | 3 |" in page
+    assert page == trending_page.render(page), "run `python -m tests.fixtures.trending_page`"
 
 
 def test_ticks_are_the_same_for_everybody() -> None:

@@ -142,8 +142,8 @@ def _append(lake: Lake, name: str, rows: Iterable[dict[str, Any]]) -> None:
     table = silver(name)
     full = [
         {
-            "event_id": f"e{number}", "rating": 4.0, "name": "n", "schema_version": 1, "kafka_topic_id": "t", "kafka_partition": 0,
-            "kafka_offset": number, "ingested_at": NOW, **row,
+            "event_id": f"e{number}", "rating": 4.0, "name": "n", "schema_version": 1, "kafka_topic_id": "t",
+            "kafka_partition": 0, "kafka_offset": number, "ingested_at": NOW, **row,
         }
         for number, row in enumerate(rows)
     ]  # fmt: skip
