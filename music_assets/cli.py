@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table as Screen
 from rich.text import Text
 
+from music_assets.backfill import backfill
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
@@ -43,6 +44,7 @@ main.add_typer(topics, name="topics")
 main.add_typer(lake, name="lake")
 main.add_typer(stream, name="stream")
 main.add_typer(db, name="db")
+main.add_typer(backfill, name="backfill")
 main.command()(demo_cli.demo)
 main.command()(demo_cli.simulate)
 

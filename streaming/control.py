@@ -9,7 +9,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from streaming.errors import ConfigurationError, TimeoutExpiredError, UnavailableError
-from streaming.tables import Layer, Table, tables
+from streaming.tables import CHARTS, Layer, Table, tables
 
 JOBS: Final = ("stream_kafka_to_bronze", "stream_kafka_to_silver", "stream_trending_to_gold")
 """The jobs by name, in the order in which one run of all goes through them."""
@@ -125,11 +125,11 @@ def tables_of(job: str) -> list[Table]:
 def progress(job: str, before: dict[str, int], after: dict[str, int]) -> dict[str, TableProgress]:
     """Return what a run did, from the rows of its tables before and after.
 
-    A chart is replaced as a whole, so all its rows are new.
+    A chart is replaced as a whole, so all its rows are new; of the history only those of another tick are.
     """
     return {
         table.id: TableProgress(
-            rows_added=after[table.id] - (0 if table.layer == "gold" else before[table.id]), rows_total=after[table.id]
+            rows_added=after[table.id] - (0 if table in CHARTS else before[table.id]), rows_total=after[table.id]
         )
         for table in tables_of(job)
     }

@@ -6,12 +6,14 @@ written only by `streaming.sinks`.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake import Schema as DeltaSchema
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from streaming.errors import IntegrityError, UnavailableError
 from streaming.tables import tables
@@ -21,10 +23,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pyarrow.dataset import FileSystemDataset
+
     from streaming.tables import Table
 
 _CHECKPOINT_INTERVAL: Final = "100"
 """Commits between two Delta checkpoints: each costs seconds in a stream, and readers take 100 small files well."""
+
+_STATISTICS: Final = timedelta(milliseconds=1)
+"""Delta cuts the times in its statistics down to this: a file may hold rows as much later than its maximum."""
 
 
 class Lake:
@@ -63,18 +70,50 @@ class Lake:
             columns: names to keep; None: all.
             where: rows to keep, such as `pc.field("kafka_offset") >= 10`.
         """
-        dataset = self.open(table).to_pyarrow_dataset()
-        return dataset.to_table(columns=list(columns) if columns is not None else None, filter=where)
+        return self._files(table).to_table(columns=list(columns) if columns is not None else None, filter=where)
 
     def batches(self, table: Table, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the table's rows in batches, for tables that may not fit into memory."""
-        yield from self.open(table).to_pyarrow_dataset().to_batches(filter=where)
+        yield from self._files(table).to_batches(filter=where)
+
+    def between(
+        self, table: Table, column: str, *, after: datetime, until: datetime, columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows whose time lies in (after, until], from the files that can hold such rows only.
+
+        Args:
+            table: what to read.
+            column: the time, one of the table's `skip_columns`.
+            after: exclusive, with a zone.
+            until: inclusive, with a zone.
+            columns: names to keep.
+        """
+        # The log's statistics choose the files before any is looked at: the cost must not grow with the table.
+        files = self._files(table, [(column, ">", after.isoformat()), (column, "<=", until.isoformat())])
+        moments = (pc.field(column) > after) & (pc.field(column) <= until)
+        yield from files.to_batches(columns=list(columns), filter=moments)
+
+    def count_between(self, table: Table, column: str, *, after: datetime, until: datetime) -> int:
+        """Return how many rows lie in the files that `between` would read, so at least as many as it yields."""
+        files = pa.table(self.open(table).get_add_actions(flatten=True))
+        if not {"num_records", f"min.{column}", f"max.{column}"} <= {*files.column_names}:
+            return self.count(table)
+        outside = (pc.field(f"max.{column}") <= after - _STATISTICS) | (pc.field(f"min.{column}") > until)
+        held = files.filter(pc.if_else(outside.is_valid(), ~outside, True))["num_records"]  # noqa: FBT003
+        return self.count(table) if held.null_count else int(pc.sum(held, min_count=0).as_py())
+
+    def earliest(self, table: Table, column: str) -> datetime | None:
+        """Return the least time in the table as its statistics know it; None when it is empty or they do not."""
+        files = pa.table(self.open(table).get_add_actions(flatten=True))
+        name = f"min.{column}"
+        found: datetime | None = pc.min(files[name]).as_py() if name in files.column_names else None
+        return found
 
     def count(self, table: Table) -> int:
         """Return the number of rows, from the log where it is known and from the files' footers otherwise."""
         actions = pa.table(self.open(table).get_add_actions(flatten=True))
         if "num_records" not in actions.column_names or actions.column("num_records").null_count:
-            return int(self.open(table).to_pyarrow_dataset().count_rows())
+            return int(self._files(table).count_rows())
         return int(pc.sum(actions.column("num_records"), min_count=0).as_py() or 0)
 
     def newest(self, table: Table, column: str) -> datetime | None:
@@ -123,6 +162,12 @@ class Lake:
         """Make every table of the lake, so that streams never race to make one and readers find an empty one."""
         for table in tables().values():
             self.create(table)
+
+    def _files(self, table: Table, holding: list[tuple[str, str, str]] | None = None) -> FileSystemDataset:
+        """The table's files, or those that can hold rows of which all of `holding` is true."""
+        # delta-rs' own file system calls back into Python from Arrow's threads: a process that ends meanwhile aborts.
+        files = SubTreeFileSystem(str(table.path(self.root)), LocalFileSystem())
+        return self.open(table).to_pyarrow_dataset(filesystem=files, file_pruning_predicate=holding)
 
 
 def _properties(table: Table) -> dict[str, str | None]:

@@ -67,7 +67,10 @@ class Settings(BaseSettings):
         2, gt=0, description="Time between silver batches: each costs a commit per table."
     )
     bronze_interval_seconds: float = Field(60, gt=0, description="Time between bronze batches.")
-    trending_interval_seconds: float = Field(300, gt=0, description="Time between ticks of the 1 h trending.")
+    trending_interval_seconds: float = Field(300, ge=1, le=3600, description="Time between ticks of the 1 h trending.")
+    trending_24h_interval_seconds: float = Field(
+        900, ge=1, le=86_400, description="Time between ticks of the 24 h trending."
+    )
     max_offsets_per_trigger: int = Field(
         500_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
     )

@@ -225,14 +225,31 @@ TOMBSTONES: Final = Table(
     skip_columns=("erased_at",),
 )
 
-TRENDING_1H: Final = Table(
+
+def _trending(window: str, *, stale_after_minutes: int) -> Table:
+    return Table(
+        layer="gold",
+        name=f"trending_now_{window}",
+        grain=f"One row per item among the most played, clicked and viewed of the last {window}, as of the last tick.",
+        key=("item_id",),
+        schema=_TRENDING,
+        stale_after_minutes=stale_after_minutes,
+        skip_columns=("rank",),
+    )
+
+
+TRENDING_1H: Final = _trending("1h", stale_after_minutes=15)
+TRENDING_24H: Final = _trending("24h", stale_after_minutes=45)
+CHARTS: Final = (TRENDING_1H, TRENDING_24H)
+"""Tables that are replaced as a whole."""
+TRENDING_HISTORY: Final = Table(
     layer="gold",
-    name="trending_now_1h",
-    grain="One row per item among the most played, clicked and viewed of the last hour, as of the last tick.",
-    key=("item_id",),
-    schema=_TRENDING,
+    name="trending_history",
+    grain="One row per window, tick and item: every chart as it was published, or as a backfill corrected it.",
+    key=("window", "as_of", "item_id"),
+    schema=pa.schema([pa.field("window", pa.string(), nullable=False), *_TRENDING]),
     stale_after_minutes=15,
-    skip_columns=("rank",),
+    skip_columns=("as_of", "rank"),
 )
 
 
@@ -272,7 +289,7 @@ def tables() -> dict[str, Table]:
         )
         for topic in catalog_topics()
     )  # fmt: skip
-    every += [LEDGER, ERASED, TOMBSTONES, TRENDING_1H]
+    every += [LEDGER, ERASED, TOMBSTONES, TRENDING_1H, TRENDING_24H, TRENDING_HISTORY]
     return {table.id: table for table in every}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from deltalake import write_deltalake
 from music_assets.settings import child_environment
 from streaming.lake import Lake
 from streaming.tables import LEDGER, TRENDING_1H
+from tests.streaming.trending.worlds import NOW, Event, World, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,3 +215,39 @@ def test_the_database_is_upgraded(run: Music, make_settings, database_url: str) 
 
 def test_jars_that_are_there_are_not_fetched(run: Music, make_settings) -> None:
     assert run(make_settings(), "jars").stdout.startswith("jars: all there")
+
+
+def test_charts_of_the_past_are_computed_again(run: Music, make_settings) -> None:
+    settings = make_settings()
+    begin = datetime.now(UTC) - timedelta(minutes=30)
+    store(settings.lake_root, World((Event("a", "listen", "track:1", NOW - begin),)))
+
+    done = run(settings, "backfill", "trending", "--since", begin.isoformat())
+    again = run(settings, "backfill", "trending", "--since", begin.isoformat(), "--window", "1h", "--missing")
+    shown = run(settings, "lake", "show", "gold/trending_history", "--where", "\"window\" = '1h'", "--limit", "1")
+
+    assert done.returncode == 0, done.stderr
+    computed = re.fullmatch(r"1h: (\d+) charts computed\n24h: (\d+) charts computed\n", done.stdout)
+    assert computed is not None, done.stdout
+    assert 5 <= int(computed[1]) <= 8
+    assert 1 <= int(computed[2]) <= 4
+    assert again.stdout in {"1h: 0 charts computed\n", "1h: 1 charts computed\n"}, "a tick may have come meanwhile"
+    assert "track:1" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--since", "yesterday"], "--since 'yesterday' is no ISO 8601 time"),
+        (["--since", "2026-06-01T00:00"], "since must be a past moment with a zone"),
+        (["--since", "2999-06-01T00:00Z"], "since must be a past moment with a zone"),
+        (["--since", "2026-06-01T00:00Z", "--window", "7d"], "--window '7d' is none; valid: 1h, 24h"),
+        (["--since", "2026-06-01T00:00Z"], "start the streams first"),
+    ],
+)
+def test_a_backfill_that_cannot_be_is_one_line(run: Music, make_settings, options: list[str], sentence: str) -> None:
+    said = run(make_settings(), "backfill", "trending", *options)
+
+    assert said.returncode == 1
+    assert sentence in said.stderr
+    assert said.stderr.count("\n") == 1

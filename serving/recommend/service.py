@@ -162,7 +162,7 @@ class Recommender:
             # What only popularity fills up says nothing about this listener.
             if any(item.source != _POPULARITY for item in items):
                 return Choice(rung="personal", as_of=bundle.created_at, items=items)
-        chart = self._trending.value
+        chart = self._trending.value["1h"]
         if chart.as_of is not None and datetime.now(UTC) - chart.as_of <= _FRESH:
             rows = [row for row in chart.rows if row.item_id not in history][:k]
             if rows:

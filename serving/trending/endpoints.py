@@ -24,8 +24,8 @@ async def trending(
     kind: Annotated[ItemKind | None, Query(description="Only tracks, artists or albums; absent: all.")] = None,
     k: Annotated[int, Query(ge=1, le=100, description="How many items, 1 to 100.")] = 20,
 ) -> TrendingAnswer:
-    """The chart of the last hour as of its last tick, with its age."""
-    chart = api.trending.value
+    """The chart of the last hour or day as of its last tick, with its age."""
+    chart = api.trending.value[window]
     names = api.names.value
     rows = [row for row in chart.rows if kind is None or row.item_kind == kind][:k]
     return TrendingAnswer(

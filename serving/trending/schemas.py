@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-Window = Literal["1h"]
+Window = Literal["1h", "24h"]
 
 
 class TrendingItem(BaseModel):

@@ -1,15 +1,18 @@
-"""The gold table `trending_now_1h`, held in memory."""
+"""The gold tables `trending_now_*`, held in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from serving.views import Source, View
-from streaming.tables import TRENDING_1H
+from streaming.trending import WINDOWS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from streaming.lake import Lake
@@ -36,17 +39,22 @@ class Chart:
     rows: tuple[TrendingRow, ...] = ()
 
 
-TrendingView = View[Chart]
+TrendingView = View["Mapping[str, Chart]"]
 
 
 def trending_view(lake: Lake) -> TrendingView:
-    """Return the view of the 1 h chart."""
+    """Return the view of the charts by the name of their window."""
     columns = ("as_of", "item_id", "item_kind", "rank", "previous_rank", "score", "listeners", "events")
-    return View(lake, [Source(TRENDING_1H, columns)], build=_chart, empty=Chart())
+    sources = [Source(window.table, columns) for window in WINDOWS.values()]
+    return View(lake, sources, build=_charts, empty=MappingProxyType(dict.fromkeys(WINDOWS, Chart())))
 
 
-def _chart(tables: list[pa.Table]) -> Chart:
-    rows = tables[0].to_pylist()
+def _charts(tables: list[pa.Table]) -> Mapping[str, Chart]:
+    return MappingProxyType({name: _chart(table) for name, table in zip(WINDOWS, tables, strict=True)})
+
+
+def _chart(table: pa.Table) -> Chart:
+    rows = table.to_pylist()
     if not rows:
         return Chart()
     as_of = max(row["as_of"] for row in rows)

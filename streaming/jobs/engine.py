@@ -46,7 +46,10 @@ class PeriodicJob(Protocol):
     """A job that does its work in one go, at each tick."""
 
     def run(self) -> dict[str, int]:
-        """Work, and return the rows added by table id."""
+        """Bring its tables up to now; return the rows added by table id."""
+
+    def run_due(self) -> dict[str, int]:
+        """The same, as far as its clock says that it is time."""
 
 
 class Engine(Protocol):
@@ -100,8 +103,9 @@ class SparkEngine(_Runs):
     def trending(self) -> PeriodicJob:
         """Make the trending job."""
         from streaming.jobs.trending import TrendingStream
+        from streaming.jobs.trending_spark import SparkCharts
 
-        return TrendingStream(self._settings, self._spark)
+        return TrendingStream(self._settings, SparkCharts(self._settings.lake_root, self._spark))
 
 
 class PythonEngine(_Runs):
@@ -124,7 +128,10 @@ class PythonEngine(_Runs):
 
     def trending(self) -> PeriodicJob:
         """Make the trending job."""
-        raise NotImplementedError
+        from streaming.jobs.trending import TrendingStream
+        from streaming.jobs.trending_python import ArrowCharts
+
+        return TrendingStream(self._settings, ArrowCharts(self._settings.lake_root))
 
 
 def engine(settings: Settings, spark: SparkSession | None) -> Engine:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
-    from pyspark.sql import DataFrame
 
     from streaming.sinks.files import DataFile
     from streaming.tables import Table
@@ -113,16 +112,4 @@ def upsert(records: pa.Table, table: Table, root: Path, *, note: Mapping[str, An
         .when_matched_update(values, _LATER)
         .when_not_matched_insert(values, "NOT new.deleted")
         .execute()
-    )
-
-
-def overwrite(frame: DataFrame, table: Table, root: Path, *, note: Mapping[str, Any]) -> None:
-    """Replace the table's rows in one commit; the versions before stay readable."""
-    (
-        frame.select(*table.schema.names)
-        .coalesce(1)
-        .write.format("delta")
-        .mode("overwrite")
-        .option("userMetadata", json.dumps(note))
-        .save(str(table.path(root)))
     )

@@ -1,77 +1,63 @@
-"""What is being played now: a score per item from the last hour's events."""
+"""A chart as a Spark plan: each listener's events come together, then each item's sums."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark.sql import functions as sf
-from pyspark.sql.window import Window
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from streaming.events import ItemKind
+from streaming.transforms.charts import EVENTS, SCORES, contributions, top
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from pyspark.sql import Column, DataFrame
 
-WEIGHTS: Final[dict[str, float]] = {"view": 1.0, "click": 2.0, "listen": 3.0}
-"""What one event is worth when it has just happened: the more it costs a listener, the more it says."""
-
-WINDOW: Final = timedelta(hours=1)
-"""Events older than this do not count."""
-
-HALF_LIFE: Final = timedelta(minutes=15)
-"""After this an event is worth half, so that the order follows the last quarter of an hour."""
-
-LISTENER_CAP: Final = 6.0
-"""The most one listener adds to an item: two fresh listens. A bot on repeat moves no chart."""
-
-TOP: Final = 1000
-"""Ranks that are kept of each kind of item."""
+    from streaming.trending import Window
 
 
-def trending(events: DataFrame, songs: DataFrame, previous: DataFrame, *, as_of: datetime) -> DataFrame:
-    """Return the chart of the last hour, one row per item and per artist of a track.
-
-    Every item is ranked within its kind by score, ties by item id.
+def trending(events: DataFrame, owners: DataFrame, *, window: Window, as_of: datetime, partitions: int) -> DataFrame:
+    """Return `SCORES` of every item that can be in the chart.
 
     Args:
         events: `user_id`, `event_type`, `item_id`, `timestamp`.
-        songs: `item_id`, `artist_id`; says whose a track is.
-        previous: the chart before, `item_id` and `rank`.
-        as_of: end of the hour, with a zone.
-
-    Returns:
-        The columns of `gold/trending_now_1h`.
+        owners: see `owners`.
+        window: the rules.
+        as_of: end of the window, with a zone.
+        partitions: shares of listeners; a Python worker holds one of them at a time.
     """
-    recent = events.where(sf.col("timestamp") > sf.lit(as_of - WINDOW)).withColumn("value", _value(as_of))
-    per_listener = (
-        recent.unionByName(_of_artists(recent, songs))
-        .groupBy("item_id", "user_id")
-        .agg(sf.least(sf.sum("value"), sf.lit(LISTENER_CAP)).alias("value"), sf.count("*").alias("events"))
+    recent = events.where(
+        (sf.col("timestamp") > sf.lit(as_of - window.length)) & (sf.col("timestamp") <= sf.lit(as_of))
     )
-    scores = per_listener.groupBy("item_id").agg(
-        sf.round(sf.sum("value"), 9).alias("score"),
-        sf.count("*").alias("listeners"),
-        sf.sum("events").alias("events"),
+    owned = recent.join(owners, on="item_id", how="left").select(*EVENTS.names)
+    add = partial(_contributions, window=window, as_of=as_of)
+    added = owned.repartition(partitions, "user_id").mapInArrow(add, from_arrow_schema(SCORES))
+    sums = [sf.sum(name).alias(name) for name in SCORES.names[1:]]
+    return added.groupBy("item_id").agg(*sums).mapInArrow(_top, from_arrow_schema(SCORES))
+
+
+def owners(songs: DataFrame, albums: DataFrame) -> DataFrame:
+    """Return `item_id`, `artist_id` and `album_id` of the catalogue's tracks and albums."""
+    nothing = sf.lit(None).cast("string").alias("album_id")
+    return (
+        songs.where(_is(ItemKind.TRACK))
+        .select("item_id", "artist_id", "album_id")
+        .unionByName(albums.where(_is(ItemKind.ALBUM)).select("item_id", "artist_id", nothing))
     )
-    ranked = _rank(scores.withColumn("item_kind", sf.substring_index("item_id", ":", 1)))
-    before = previous.select("item_id", sf.col("rank").alias("previous_rank"))
-    return ranked.join(before, on="item_id", how="left").withColumn("as_of", sf.lit(as_of))
 
 
-def _value(as_of: datetime) -> Column:
-    weight = sf.coalesce(*(sf.when(sf.col("event_type") == kind, sf.lit(value)) for kind, value in WEIGHTS.items()))
-    # A clock that runs ahead must not make an event worth more than a fresh one.
-    age = sf.greatest(sf.lit(as_of).cast("double") - sf.col("timestamp").cast("double"), sf.lit(0.0))
-    return weight * sf.pow(sf.lit(2.0), -age / sf.lit(HALF_LIFE.total_seconds()))
+def _is(kind: ItemKind) -> Column:
+    return sf.col("item_id").startswith(f"{kind}:")
 
 
-def _of_artists(events: DataFrame, songs: DataFrame) -> DataFrame:
-    """The same events, counted for the artists of the tracks."""
-    artists = songs.where(sf.col("artist_id").isNotNull()).select("item_id", "artist_id")
-    return events.join(artists, on="item_id").drop("item_id").withColumnRenamed("artist_id", "item_id")
+def _contributions(batches: Iterable[pa.RecordBatch], *, window: Window, as_of: datetime) -> Iterable[pa.RecordBatch]:
+    yield from contributions(batches, window=window, as_of=as_of).to_batches()
 
 
-def _rank(scores: DataFrame) -> DataFrame:
-    order = Window.partitionBy("item_kind").orderBy(sf.desc("score"), "item_id")
-    return scores.withColumn("rank", sf.dense_rank().over(order)).where(sf.col("rank") <= TOP)
+def _top(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    yield from top(pa.Table.from_batches(batches, SCORES)).to_batches()

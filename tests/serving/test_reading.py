@@ -12,7 +12,7 @@ import pytest
 
 from serving.app import create_app
 from streaming.lake import Lake
-from streaming.tables import LEDGER
+from streaming.tables import LEDGER, TRENDING_24H
 from streaming.topics import topics
 from tests.conftest import MakeSettings
 from tests.serving import worlds
@@ -44,10 +44,10 @@ async def test_trending_is_the_chart_with_names_and_age(start: Start) -> None:
         assert before["items"] == []
         worlds.names(api.parts.settings, {"artist:02": "Two"})
         worlds.chart(api.parts.settings, {"artist:02": 9.0, "track:b": 7.0, "artist:03": 5.0})
-        await eventually(lambda: bool(api.parts.trending.value.rows) and bool(api.parts.names.value))
+        await eventually(lambda: bool(api.parts.trending.value["1h"].rows) and bool(api.parts.names.value))
         every = (await api.get("/trending")).json()
         artists = (await api.get("/trending", window="1h", kind="artist", k=5)).json()
-        bad = await api.get("/trending", window="24h")
+        bad = await api.get("/trending", window="7d")
         worse = await api.get("/trending", kind="podcast")
     assert [item["item_id"] for item in every["items"]] == ["artist:02", "track:b", "artist:03"]
     assert [(item["item_id"], item["rank"], item.get("name")) for item in artists["items"]] == [
@@ -56,16 +56,27 @@ async def test_trending_is_the_chart_with_names_and_age(start: Start) -> None:
     ]
     assert datetime.fromisoformat(every["as_of"])
     assert 0 <= every["age_seconds"] < 60
-    assert (bad.status_code, bad.json()["field"], bad.json()["valid"]) == (422, "window", ["1h"])
+    assert (bad.status_code, bad.json()["field"], bad.json()["valid"]) == (422, "window", ["1h", "24h"])
     assert worse.json()["valid"] == ["track", "artist", "album"]
+
+
+async def test_each_window_has_its_chart(start: Start) -> None:
+    async with start() as api:
+        worlds.chart(api.parts.settings, {"track:hour": 1.0})
+        worlds.chart(api.parts.settings, {"track:day": 2.0, "track:hour": 1.0}, table=TRENDING_24H)
+        await eventually(lambda: all(chart.rows for chart in api.parts.trending.value.values()))
+        hour = (await api.get("/trending")).json()
+        day = (await api.get("/trending", window="24h")).json()
+    assert (hour["window"], [item["item_id"] for item in hour["items"]]) == ("1h", ["track:hour"])
+    assert (day["window"], [item["item_id"] for item in day["items"]]) == ("24h", ["track:day", "track:hour"])
 
 
 async def test_a_new_chart_replaces_the_old_one(start: Start) -> None:
     async with start() as api:
         worlds.chart(api.parts.settings, {"track:old": 1.0})
-        await eventually(lambda: [row.item_id for row in api.parts.trending.value.rows] == ["track:old"])
+        await eventually(lambda: [row.item_id for row in api.parts.trending.value["1h"].rows] == ["track:old"])
         worlds.chart(api.parts.settings, {"track:new": 1.0})
-        await eventually(lambda: [row.item_id for row in api.parts.trending.value.rows] == ["track:new"])
+        await eventually(lambda: [row.item_id for row in api.parts.trending.value["1h"].rows] == ["track:new"])
 
 
 async def test_the_ledger_lists_every_topic(start: Start) -> None:

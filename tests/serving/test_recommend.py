@@ -73,7 +73,7 @@ async def test_down_the_ladder(start: Start, broker: str) -> None:
         assert nothing.headers["content-type"] == "application/problem+json"
         assert int(nothing.headers["retry-after"]) > 0
         worlds.chart(settings, {"track:hot": 9.0, "artist:02": 5.0})
-        await eventually(lambda: bool(api.parts.trending.value.rows))
+        await eventually(lambda: bool(api.parts.trending.value["1h"].rows))
         hot = (await api.get("/recommendations/nobody", k=1)).json()
         assert (hot["rung"], hot["degraded"], "model_version" in hot) == ("trending", True, False)
         assert [item["item_id"] for item in hot["items"]] == ["track:hot"]
@@ -81,7 +81,7 @@ async def test_down_the_ladder(start: Start, broker: str) -> None:
         await serves(api, version)
         assert (await api.get("/recommend", user_id="nobody")).json()["rung"] == "trending"
         worlds.chart(settings, {"track:hot": 9.0}, as_of=datetime.now(UTC) - timedelta(hours=2))
-        await eventually(lambda: len(api.parts.trending.value.rows) == 1)
+        await eventually(lambda: len(api.parts.trending.value["1h"].rows) == 1)
         cold = (await api.get("/recommend", user_id="nobody")).json()
         assert (cold["rung"], cold["degraded"], cold["model_version"]) == ("popular", False, version)
     shown = {value["event_id"]: value for _, value in messages(broker, "music_recommendations")}

@@ -41,8 +41,10 @@ def release(root: Path) -> str:
     return version
 
 
-def chart(settings: Settings, scores: dict[str, float], *, as_of: datetime | None = None) -> None:
-    """Write the 1 h chart as the stream does."""
+def chart(
+    settings: Settings, scores: dict[str, float], *, as_of: datetime | None = None, table: Table = TRENDING_1H
+) -> None:
+    """Write a chart as the stream does."""
     tick = as_of or datetime.now(UTC)
     rows = [
         {
@@ -51,7 +53,7 @@ def chart(settings: Settings, scores: dict[str, float], *, as_of: datetime | Non
         }
         for rank, (item, score) in enumerate(scores.items(), start=1)
     ]  # fmt: skip
-    _write(settings, TRENDING_1H, rows)
+    _write(settings, table, rows)
 
 
 def names(settings: Settings, known: dict[str, str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from streaming.errors import IntegrityError, UnavailableError
 from streaming.lake import Lake
 from streaming.sinks.delta import Write, append_arrow
-from streaming.tables import TRENDING_1H, silver, tables
+from streaming.tables import TRENDING_1H, TRENDING_HISTORY, silver, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,3 +82,54 @@ def test_read_filters_and_count(tmp_path: Path) -> None:
     assert lake.count(TRENDING_1H) == 5
     assert lake.version(TRENDING_1H) == 1
     assert lake.read(TRENDING_1H, ["rank"], pc.field("rank") >= 3).to_pydict() == {"rank": [3, 4]}
+
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def ticks(root: Path, *moments: datetime) -> None:
+    """Append a file to the history, a row for each moment."""
+    row = {"window": "1h", "item_id": "track:1", "item_kind": "track", "rank": 1, "score": 1.0}
+    rows = [{**row, "as_of": moment, "listeners": 1, "events": 1} for moment in moments]
+    path = str(TRENDING_HISTORY.path(root))
+    write_deltalake(path, pa.Table.from_pylist(rows, TRENDING_HISTORY.schema), mode="append")
+
+
+def moments(lake: Lake, after: datetime, until: datetime) -> list[datetime]:
+    read = lake.between(TRENDING_HISTORY, "as_of", after=after, until=until, columns=["as_of"])
+    return sorted(moment for batch in read for moment in batch["as_of"].to_pylist())
+
+
+def test_rows_between_two_moments_come_from_their_files_alone(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.create(TRENDING_HISTORY)
+    assert lake.earliest(TRENDING_HISTORY, "as_of") is None
+    assert lake.count_between(TRENDING_HISTORY, "as_of", after=NOON, until=NOON + SECOND) == 0
+    ticks(tmp_path, NOON - 90 * SECOND, NOON - 60 * SECOND)
+    for file in TRENDING_HISTORY.path(tmp_path).glob("*.parquet"):
+        file.unlink()
+    ticks(tmp_path, NOON - 59 * SECOND, NOON, NOON + SECOND)
+    assert moments(lake, NOON - 59 * SECOND, NOON) == [NOON]
+    assert moments(lake, NOON - 60 * SECOND + timedelta(milliseconds=1), NOON) == [NOON - 59 * SECOND, NOON]
+    assert lake.count_between(TRENDING_HISTORY, "as_of", after=NOON - 59 * SECOND, until=NOON) == 3
+    assert lake.count_between(TRENDING_HISTORY, "as_of", after=NOON - 61 * SECOND, until=NOON) == 5
+    assert lake.earliest(TRENDING_HISTORY, "as_of") == NOON - 90 * SECOND
+
+
+def test_statistics_that_are_cut_to_the_millisecond_hide_no_row(tmp_path: Path) -> None:
+    """Spark writes them so; the newest row of a file is then newer than its maximum."""
+    lake = Lake(tmp_path)
+    lake.create(TRENDING_HISTORY)
+    newest = NOON + timedelta(microseconds=999)
+    ticks(tmp_path, NOON - SECOND, newest)
+    log = TRENDING_HISTORY.path(tmp_path) / "_delta_log" / f"{1:020}.json"
+    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for action in actions:
+        if "add" in action:
+            stats = json.loads(action["add"]["stats"])
+            stats["maxValues"]["as_of"] = "2026-06-01T12:00:00.000Z"
+            action["add"]["stats"] = json.dumps(stats)
+    log.write_text("\n".join(json.dumps(action) for action in actions), encoding="utf-8")
+    assert moments(lake, NOON, NOON + SECOND) == [newest]
+    assert lake.count_between(TRENDING_HISTORY, "as_of", after=NOON, until=NOON + SECOND) == 2

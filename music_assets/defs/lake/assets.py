@@ -15,9 +15,9 @@ from music_assets.automation import EVERY_HOUR
 from music_assets.resources import PlatformResource
 from music_assets.settings import Settings
 from streaming.control import JOBS, tables_of
-from streaming.events import EventType
 from streaming.tables import LEDGER, Table, tables
 from streaming.topics import event_topics, topics
+from streaming.trending import WEIGHTS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,8 +32,8 @@ def _deps(table: Table) -> list[list[str]]:
     if table == LEDGER:
         counted = ("bronze", "silver", "deadletter")
         return [[other.layer, other.name] for other in tables().values() if other.layer in counted]
-    charted = [topic.table for topic in event_topics() if topic.event_type is not EventType.RATING]
-    return [["silver", name] for name in [*charted, "catalog_songs"]]
+    charted = [topic.table for topic in event_topics() if topic.event_type in WEIGHTS]
+    return [["silver", name] for name in [*charted, "catalog_songs", "catalog_albums"]]
 
 
 def _spec(table: Table) -> dg.AssetSpec:

@@ -1,0 +1,57 @@
+"""Charts by Spark: for windows that are more than one machine should hold."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Final
+
+from pyspark.sql import DataFrame
+
+from streaming.jobs.trending import COUNTED
+from streaming.lake import Lake
+from streaming.tables import silver
+from streaming.transforms.charts import SCORES, ranked
+from streaming.transforms.trending import owners, trending
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+    from streaming.tables import Table
+    from streaming.trending import Window
+
+_COLUMNS: Final = ("user_id", "event_type", "item_id", "timestamp")
+_ROWS_PER_PARTITION: Final = 500_000
+"""What a Python worker holds of a shuffle at most, skew aside: some 50 MB."""
+
+
+class SparkCharts:
+    """The engine.
+
+    Args:
+        root: of the lake.
+        spark: the session.
+    """
+
+    def __init__(self, root: Path, spark: SparkSession) -> None:
+        self._root = root
+        self._lake = Lake(root)
+        self._spark = spark
+
+    def chart(self, window: Window, as_of: datetime) -> pa.Table:
+        """See `streaming.jobs.trending.Engine`."""
+        after = as_of - window.length
+        rows = sum(self._lake.count_between(table, "timestamp", after=after, until=as_of) for table in COUNTED)
+        if not rows:
+            return ranked(SCORES.empty_table())
+        events = reduce(DataFrame.unionByName, [self._read(table).select(*_COLUMNS) for table in COUNTED])
+        catalogue = owners(self._read(silver("catalog_songs")), self._read(silver("catalog_albums")))
+        partitions = max(self._spark.sparkContext.defaultParallelism, -(-rows // _ROWS_PER_PARTITION))
+        scores = trending(events, catalogue, window=window, as_of=as_of, partitions=partitions)
+        return ranked(scores.toArrow())
+
+    def _read(self, table: Table) -> DataFrame:
+        return self._spark.read.format("delta").load(str(table.path(self._root)))
