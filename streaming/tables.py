@@ -225,6 +225,26 @@ TOMBSTONES: Final = Table(
     skip_columns=("erased_at",),
 )
 
+REDRIVEN: Final = Table(
+    layer="lake",
+    name="redriven",
+    grain="One row per dead letter that was sent once more: where it first was, which attempt, and where it went.",
+    key=(*_POSITION_KEY, "attempt"),
+    schema=pa.schema(
+        [
+            pa.field("topic", pa.string(), nullable=False),
+            *POSITION,
+            pa.field("attempt", pa.int32(), nullable=False),
+            pa.field("new_topic_id", pa.string(), nullable=False),
+            pa.field("new_partition", pa.int32(), nullable=False),
+            pa.field("new_offset", pa.int64(), nullable=False),
+            pa.field("sent_at", UTC_MICROSECONDS, nullable=False),
+        ]
+    ),
+    stale_after_minutes=10080,
+    skip_columns=(*_POSITION_SKIP, "attempt"),
+)
+
 TRENDING_1H: Final = Table(
     layer="gold",
     name="trending_now_1h",
@@ -272,7 +292,7 @@ def tables() -> dict[str, Table]:
         )
         for topic in catalog_topics()
     )  # fmt: skip
-    every += [LEDGER, ERASED, TOMBSTONES, TRENDING_1H]
+    every += [LEDGER, ERASED, TOMBSTONES, REDRIVEN, TRENDING_1H]
     return {table.id: table for table in every}
 
 
