@@ -181,7 +181,9 @@ def sent_origins(lake: Lake, topic: str) -> set[Origin]:
     if not lake.exists(REDRIVEN):
         return set()
     rows = lake.read(REDRIVEN, [*_PLACE, "attempt"], pc.field("topic") == topic)
-    return {Origin(*place) for place in zip(*(rows.column(name).to_pylist() for name in rows.column_names), strict=True)}
+    return {
+        Origin(*place) for place in zip(*(rows.column(name).to_pylist() for name in rows.column_names), strict=True)
+    }
 
 
 def origin_of(letter: Mapping[str, Any]) -> Origin:

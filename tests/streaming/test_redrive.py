@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from music_assets.settings import child_environment
 from streaming.errors import ConfigurationError, TimeoutExpiredError
 from streaming.jobs.lease import lease
 from streaming.repair import redrive as module
@@ -112,10 +112,10 @@ def test_a_stolen_event_id_is_sent_only_on_purpose(platform: Platform) -> None:
 
 
 def test_a_forgotten_listener_is_not_sent_again(platform: Platform) -> None:
+    import pyarrow as pa
+
     from streaming.columns import listener_hash
     from streaming.sinks.delta import Write, append_arrow
-
-    import pyarrow as pa
 
     platform.put("events_listens", {**event(1), "user_id": "gone", "timestamp": "never"}, b"{")
     platform.run()
@@ -206,7 +206,7 @@ def test_kill_9_in_the_middle_and_a_second_run_send_none_twice(platform: Platfor
         "from streaming.settings import settings;from streaming.repair.redrive import redrive;"
         "from streaming.repair.letters import Wanted;print('go',flush=True);redrive(settings(),Wanted())"
     )
-    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": platform.settings.bootstrap_servers,
+    environment = {**child_environment(platform.settings), "KAFKA_BOOTSTRAP_SERVERS": platform.settings.bootstrap_servers,
                    "LAKEHOUSE_PATH": str(platform.settings.lake_root)}  # fmt: skip
     child = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
     assert child.stdout is not None
@@ -224,4 +224,3 @@ def test_a_header_that_is_not_ours_counts_for_nothing(platform: Platform) -> Non
     for value in (b"x", b"a/b/c", b"\xff/1/2", None):
         assert read_origin([{"key": "redrive-of", "value": value}, {"key": "redrive-attempt", "value": b"1"}]) is None
     assert read_origin([{"key": "redrive-of", "value": b"t/1/2"}, {"key": "redrive-attempt", "value": b"x"}]) is None
-
