@@ -197,10 +197,8 @@ def test_dead_letters_are_listed_shown_and_sent_once_more(run: Music, make_setti
     listed = run(settings, "deadletter", "list", "--topic", "events_clicks")
     assert listed.returncode == 0, listed.stderr
     assert "not_utf8" in listed.stdout
-    shown = [
-        json.loads(line) for line in run(settings, "deadletter", "show", "--reason", "not_utf8").stdout.splitlines()
-    ]
-    letter = next(each for each in shown if each["value"] == "\\x1b[31m\\xff{")
+    shown = run(settings, "deadletter", "show", "--reason", "not_utf8").stdout.splitlines()
+    letter = next(each for each in map(json.loads, shown) if each["value"] == "\\x1b[31m\\xff{")
     assert (letter["status"], letter["headers"], letter["bytes"]) == ("dead", [["traceparent", "00"]], 7)
     sent = run(settings, "deadletter", "redrive", "--topic", "events_clicks", "--reason", "not_utf8")
     assert sent.returncode == 0, sent.stderr

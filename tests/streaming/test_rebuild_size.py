@@ -38,15 +38,12 @@ def test_a_rebuild_of_300_000_rows_stays_within_bounded_memory(platform: Platfor
     fill(platform.settings)
     platform.run()
     platform.run(BRONZE)
-    environment = {**child_environment(platform.settings),
-                   "KAFKA_BOOTSTRAP_SERVERS": platform.settings.bootstrap_servers,
-                   "LAKEHOUSE_PATH": str(platform.settings.lake_root)}  # fmt: skip
+    environment = child_environment(platform.settings)
     child = subprocess.run(
         [sys.executable, "-c", CHILD], env=environment, capture_output=True, text=True, check=False, timeout=280
     )
     assert child.returncode == 0, child.stderr
     said = json.loads(child.stdout.splitlines()[-1])
-    print(said)
     assert (said["positions"], said["differences"], said["switched"]) == (ROWS, 0, True)
     assert said["megabytes"] < MOST_MEGABYTES
     assert platform.problems() == []

@@ -206,8 +206,7 @@ def test_kill_9_in_the_middle_and_a_second_run_send_none_twice(platform: Platfor
         "from streaming.settings import settings;from streaming.repair.redrive import redrive;"
         "from streaming.repair.letters import Wanted;print('go',flush=True);redrive(settings(),Wanted())"
     )
-    environment = {**child_environment(platform.settings), "KAFKA_BOOTSTRAP_SERVERS": platform.settings.bootstrap_servers,
-                   "LAKEHOUSE_PATH": str(platform.settings.lake_root)}  # fmt: skip
+    environment = child_environment(platform.settings)
     child = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == b"go\n"
