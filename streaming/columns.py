@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streaming.events import EARLIEST, MAX_FUTURE, normalise_item_id
-from streaming.parse import MAX_BYTES, Reason, Rejection, Row, parse, struct_of
+from streaming.events import EARLIEST, MAX_FUTURE, NO_CONTROL, normalise_item_id
+from streaming.parse import MAX_BYTES, Reason, Rejection, Row, parse
+from streaming.structs import struct_of
 from streaming.tables import UTC_MICROSECONDS, arrow_schema
 from streaming.topics import topics
 
@@ -71,11 +72,10 @@ def read_columns(topic: str, values: Sequence[bytes | None], keys: Sequence[byte
 class _Reader:
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self._struct = struct_of(topic.model)
         self._schema = arrow_schema(topic.model)
         self._prefix = topic.name.encode() + b"\x00"
-        self._versions = pa.array(topic.versions, pa.int64())
-        self._decode = msgspec.json.Decoder(_without_patterns(self._struct)).decode
+        self._newest = max(topic.versions)
+        self._decode = msgspec.json.Decoder(struct_of(topic.models[self._newest], ignore=NO_CONTROL)).decode
 
     def read(self, values: Sequence[bytes | None], keys: Sequence[bytes | None], now: datetime) -> Columns:
         plain, at, others = self._plain(values) if self._topic.event_type else ([], [], range(len(values)))
@@ -104,7 +104,7 @@ class _Reader:
         structs, at, others = [], [], []
         decode = self._decode
         for index, value in enumerate(values):
-            if value is None or len(value) > MAX_BYTES or b"\\" in value or b"\x7f" in value:
+            if value is None or len(value) > MAX_BYTES or _escaped(value) or _nested(value):
                 others.append(index)
                 continue
             try:
@@ -119,7 +119,7 @@ class _Reader:
         """Which rows need a second look: another version or type, an implausible time, no id, an item id in short."""
         time = rows.column("timestamp")
         fine = [
-            pc.is_in(rows.column("schema_version"), value_set=self._versions),
+            pc.equal(rows.column("schema_version"), self._newest),
             pc.equal(rows.column("event_type"), str(self._topic.event_type)),
             pc.is_valid(rows.column("event_id")),
             pc.match_substring_regex(rows.column("item_id"), _PLAIN_ITEM),
@@ -168,6 +168,14 @@ class _Reader:
             listener_hash(struct.user_id),
             _hash64(_encode(struct)),
         )
+
+
+def _escaped(value: bytes) -> bool:
+    return b"\\" in value or b"\x7f" in value
+
+
+def _nested(value: bytes) -> bool:
+    return b"[" in value or value.rfind(b"{") > 0
 
 
 def mark_of(topic: str, row: Row) -> tuple[bytes, bytes, bytes]:
@@ -227,33 +235,6 @@ def _read_one(topic: Topic, key: bytes | None, value: bytes | None, *, now: date
         return {"item_id": normalise_item_id((key or b"").decode()), "deleted": True}
     except ValueError:
         return Rejection(Reason.EMPTY_MESSAGE, None, "the message has neither a value nor the key of an item")
-
-
-def _without_patterns(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """The same struct without regular expressions, which cost twice as much as all else."""
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for field in msgspec.structs.fields(struct):
-        kind = _strip(field.type)
-        fields.append((field.name, kind) if field.required else (field.name, kind, field.default))
-    return msgspec.defstruct(struct.__name__, fields, kw_only=True, gc=False, omit_defaults=True)
-
-
-def _strip(kind: Any) -> Any:
-    import typing
-
-    origin = typing.get_origin(kind)
-    if origin is typing.Annotated:
-        base, *metas = typing.get_args(kind)
-        kept = [_strip_meta(meta) for meta in metas]
-        return typing.Annotated[(_strip(base), *kept)]
-    if origin is typing.Union:
-        return typing.Union[tuple(_strip(part) for part in typing.get_args(kind))]  # noqa: UP007
-    return kind
-
-
-def _strip_meta(meta: msgspec.Meta) -> msgspec.Meta:
-    limits = {name: getattr(meta, name) for name in ("ge", "le", "min_length", "max_length", "tz")}
-    return msgspec.Meta(**{name: value for name, value in limits.items() if value is not None})
 
 
 @cache

@@ -63,7 +63,9 @@ class _Account:
 def totals(lake: Lake) -> dict[str, Totals]:
     """Return the outcomes by topic, for every registered topic."""
     rows = lake.read(LEDGER, ["topic", *_COUNTS]).group_by("topic").aggregate([(name, "sum") for name in _COUNTS])
-    found = {row["topic"]: Totals(**{name: int(row[f"{name}_sum"]) for name in _COUNTS}) for row in rows.to_pylist()}
+    found = {
+        row["topic"]: Totals(**{name: int(row[f"{name}_sum"] or 0) for name in _COUNTS}) for row in rows.to_pylist()
+    }
     return {name: found.get(name, Totals()) for name in topics()}
 
 
@@ -198,7 +200,7 @@ def _outcome_problems(
     if found != different:
         yield f"{table.id}[{key.partition}]: {found} rows hold {different} positions"
     if different != left:
-        yield f"{table.id}[{key.partition}]: the ledger counts {left} {outcome} and not erased, the table has {different}"
+        yield f"{table.id}[{key.partition}]: the ledger counts {left} {outcome} not erased, the table has {different}"
 
 
 def _bronze_problems(lake: Lake, accounts: dict[Partition, _Account], gone: Gone) -> Iterator[str]:

@@ -35,7 +35,7 @@ RAW: Final = pa.schema(
         pa.field("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
     ]
 )
-"""Messages under the lake's names."""
+"""Messages under the lake's names. Headers may also come as Spark's JSON of the same, values in base64."""
 
 MARKS: Final = pa.schema(
     [
@@ -53,6 +53,18 @@ when it happened, in microseconds. The valid ones come first, in the order of th
 the order of theirs. A catalogue record claims nothing."""
 
 _ROWS_PER_FILE: Final = 250_000
+_BAD_LOGGED: Final = 10
+"""Of a piece: a log that holds every message of a broken producer is of no use to anybody."""
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A bad message in a log line: where it was, why, and the trace that it belongs to. Never what it said."""
+
+    partition: int
+    offset: int
+    reason: str
+    field: str | None
+    trace_id: str | None
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -65,6 +77,7 @@ class Piece(msgspec.Struct, frozen=True):
         dead: data file of the bad ones, if there are any.
         records: valid records of a compacted topic as an Arrow stream: they are merged, not appended.
         reasons: how many bad ones there are by reason.
+        bad: the first few bad ones, for the log.
     """
 
     topic: str
@@ -73,6 +86,7 @@ class Piece(msgspec.Struct, frozen=True):
     dead: DataFile | None
     records: bytes | None
     reasons: dict[str, int]
+    bad: list[Bad] = []
 
 
 def stage(
@@ -119,8 +133,31 @@ def stage_raw(
 
 
 def _raw(messages: pa.RecordBatch, topic_id: str) -> pa.Table:
-    table = pa.Table.from_batches([messages])
+    table = with_headers(pa.Table.from_batches([messages]))
     return table.append_column("kafka_topic_id", pa.repeat(pa.scalar(topic_id, pa.string()), table.num_rows))
+
+
+def with_headers(messages: pa.Table) -> pa.Table:
+    """Return messages with their headers as a list, whichever way they came."""
+    at = messages.schema.get_field_index("headers")
+    column = messages.column(at)
+    if column.type != pa.string():
+        return messages
+    values = [None if text is None else _decode_headers(text) for text in column.to_pylist()]
+    kind = RAW.field("headers")
+    return messages.set_column(at, kind, pa.array(values, kind.type))
+
+
+class _Header(msgspec.Struct):
+    key: str
+    value: bytes | None = None
+
+
+_read_headers: Final = msgspec.json.Decoder(list[_Header]).decode
+
+
+def _decode_headers(text: str) -> list[dict[str, Any]]:
+    return [msgspec.structs.asdict(header) for header in _read_headers(text)]
 
 
 def _raw_piece(topic: str, parts: list[pa.Table], forgotten: frozenset[bytes], root: Path) -> Piece:
@@ -173,6 +210,7 @@ class _Part:
             dead=write_data_file(dead, dead_letters(topic), root) if dead else None,
             records=to_bytes(good) if good and compacted else None,
             reasons=_counts(dead) if dead else {},
+            bad=_first_bad(dead) if dead else [],
         )
 
 
@@ -196,6 +234,28 @@ def from_bytes(content: bytes) -> pa.Table:
 
 def _counts(dead: pa.Table) -> dict[str, int]:
     return {each["values"]: each["counts"] for each in dead.column("reason").value_counts().to_pylist()}
+
+
+def _first_bad(dead: pa.Table) -> list[Bad]:
+    return [
+        Bad(
+            partition=row["kafka_partition"],
+            offset=row["kafka_offset"],
+            reason=row["reason"],
+            field=row["field"],
+            trace_id=_trace_id(row["headers"]),
+        )
+        for row in dead.slice(0, _BAD_LOGGED).to_pylist()
+    ]
+
+
+def _trace_id(headers: list[dict[str, Any]] | None) -> str | None:
+    """The trace id of a W3C `traceparent` header: version, trace id, parent id, flags."""
+    for header in headers or []:
+        if header["key"] == "traceparent":
+            parts = (header["value"] or b"").decode(errors="replace").split("-")
+            return parts[1] if len(parts) == 4 else None
+    return None
 
 
 def _by_topic(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -229,7 +289,7 @@ def _read(
 
 def _dead_letters(messages: pa.RecordBatch, found: Columns, constant: Mapping[str, pa.Array]) -> pa.Table:
     at = [index for index, _ in found.rejected]
-    dead = pa.Table.from_batches([messages.take(pa.array(at, pa.int64()))])
+    dead = with_headers(pa.Table.from_batches([messages.take(pa.array(at, pa.int64()))]))
     for place, name in enumerate(("reason", "field", "detail")):
         dead = dead.append_column(name, pa.array([rejection[place] for _, rejection in found.rejected], pa.string()))
     for name, value in constant.items():

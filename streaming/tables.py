@@ -173,7 +173,7 @@ _LEDGER: Final = pa.schema(
         pa.field("duplicate", pa.int64(), nullable=False),
         pa.field("dead_lettered", pa.int64(), nullable=False),
         pa.field("event_id_conflicts", pa.int64(), nullable=False),
-        pa.field("erased", pa.int64(), nullable=False),
+        pa.field("erased", pa.int64()),
         pa.field("committed_at", UTC_MICROSECONDS, nullable=False),
     ]
 )
@@ -216,7 +216,7 @@ TOMBSTONES: Final = Table(
     key=("listener_hash",),
     schema=pa.schema(
         [
-            pa.field("listener_hash", pa.binary(8), nullable=False),
+            pa.field("listener_hash", pa.binary(), nullable=False),
             pa.field("erasure_id", pa.string(), nullable=False),
             pa.field("erased_at", UTC_MICROSECONDS, nullable=False),
         ]

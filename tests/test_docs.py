@@ -88,3 +88,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_event_topics_are_named() -> None:
     page = text(ROOT / "docs" / "architecture.md")
     assert [name for name in topics() if name.startswith("events_") and f"`{name}`" not in page] == []
+
+
+def test_every_metric_of_the_streams_is_explained() -> None:
+    from streaming.jobs.metrics import REGISTRY
+
+    page = text(ROOT / "docs" / "streaming.md")
+    names = {
+        each.name + ("_total" if each.type == "counter" else "")
+        for each in REGISTRY.collect()
+    }  # fmt: skip
+    assert {name for name in names if f"`{name}{{" not in page} == set()

@@ -13,6 +13,7 @@ import structlog
 from streaming.control import JOBS
 from streaming.errors import ConfigurationError, MusicError
 from streaming.jobs import LEASE_TIMEOUT_SECONDS, run_once
+from streaming.logs import configure
 from streaming.settings import settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("job", choices=[*JOBS, "all"])
     parser.add_argument("--once", action="store_true", help="take in what is there and end")
     chosen = parser.parse_args(arguments)
+    configure()
     try:
         if chosen.once:
             _once(chosen.job, settings())

@@ -12,23 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pyarrow as pa
 import structlog
 from deltalake import DeltaTable
 
 from streaming.claims import ClaimIndex
 from streaming.errors import IntegrityError
+from streaming.halt import Brake, refuse_when_halted
 from streaming.jobs import metrics
 from streaming.jobs.batch import Decision, Known, decide, ledger_row
 from streaming.jobs.checkpoint import begins
-from streaming.jobs.halt import Brake, refuse_when_halted
 from streaming.jobs.recovery import catch_up, forgotten, read_written
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.parse import Reason
 from streaming.sinks.delta import Write, append_arrow, commit_files, upsert
 from streaming.sinks.files import DataFile, read_data_file, write_data_file
-from streaming.staging import Piece, from_bytes, silver_of
+from streaming.staging import Piece, from_bytes, silver_of, with_headers
 from streaming.tables import ERASED, LEDGER, UTC_MICROSECONDS, Table, dead_letters, tables
 from streaming.topics import log_topics
 
@@ -186,7 +187,7 @@ class Intake:
                     files[left.table_id].append(left)
         for topic, positions in decision.foreign.items():
             if positions:
-                letters = self._foreign(topic, raw(topic, positions), now)
+                letters = self._foreign(topic, with_headers(raw(topic, positions)), now)
                 files[f"deadletter/{topic}"].append(write_data_file(letters, dead_letters(topic), self._root))
         return files
 
@@ -251,6 +252,9 @@ class Intake:
         self._show_claims()
         metrics.batch_done(NAME, clock.total)
         _observe_delays(pieces)
+        for piece in pieces:
+            for bad in piece.bad:
+                log.warning("dead_letter", topic=piece.topic, **msgspec.structs.asdict(bad))
         received = sum(row["received"] for row in rows)
         log.info("batch_committed", query=NAME, received=received, seconds=clock.total, phases=clock.phases, **added)
         self._on_batch(added)

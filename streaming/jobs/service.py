@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from streaming.control import JOBS, RunReport, progress, tables_of
+from streaming.control import JOBS, RunReport, ServiceInfo, code_version, progress, tables_of
 from streaming.errors import HaltedError, TimeoutExpiredError, UnavailableError
+from streaming.halt import halted, refuse_when_halted
 from streaming.jobs import bronze, intake, metrics
 from streaming.jobs.engine import engine
-from streaming.jobs.halt import halted, refuse_when_halted
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.sinks.report import Reporter
@@ -60,6 +60,7 @@ class StreamService:
         self._locks = {name: threading.Lock() for name in self._periodic}
         self._stopping = threading.Event()
         self._silver: SilverStream | None = None
+        self._last_error: str | None = None
         self._begin_silver()
         self._reporter.start()
 
@@ -67,6 +68,18 @@ class StreamService:
     def healthy(self) -> bool:
         """Whether nobody asked to stop, and silver runs or stands still on purpose."""
         return not self._stopping.is_set() and (self._silver is None or self._silver.active)
+
+    def about(self) -> ServiceInfo:
+        """Return what there is to say of this service."""
+        halt = halted(self._settings)
+        return ServiceInfo(
+            version=code_version(),
+            engine=self._settings.stream_engine,
+            lake=str(self._settings.lake_root),
+            running=self._silver is not None and self._silver.active,
+            halted=halt.sentence if halt else None,
+            last_error=self._last_error,
+        )
 
     def _begin_silver(self) -> None:
         """Start silver unless it is halted; the process stays, so that no supervisor starts it again and again."""
@@ -79,6 +92,7 @@ class StreamService:
 
     def _note_halt(self, halt: HaltedError) -> None:
         metrics.HALTED.labels(intake.NAME).set(1)
+        self._last_error = str(halt)
         log.error("halted", query=intake.NAME, sentence=str(halt))
         self._silver = None
 

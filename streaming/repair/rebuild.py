@@ -28,8 +28,8 @@ import structlog
 
 from streaming.control import StreamClient
 from streaming.errors import TimeoutExpiredError, UnavailableError
+from streaming.halt import refuse_when_halted
 from streaming.jobs.bronze import BronzeStream
-from streaming.jobs.halt import refuse_when_halted
 from streaming.jobs.intake import Intake
 from streaming.jobs.lease import lease
 from streaming.jobs.python_engine import at_positions, read_archive

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 import pytest
 
-from streaming.errors import IntegrityError, UnavailableError
 from streaming import columns
+from streaming.errors import IntegrityError, UnavailableError
 from streaming.jobs import intake
 from streaming.ledger import Totals, totals
 from streaming.parse import Reason, Rejection
