@@ -238,6 +238,7 @@ def test_dead_letters_are_listed_shown_and_sent_once_more(run: Music, make_setti
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
     assert "--since must be ISO 8601" in wrong.stderr
 
+    run_once("stream_kafka_to_silver", settings, None)
     rebuilt = run(settings, "rebuild", "silver", "--from", "bronze", "--dry-run")
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert "silver and the dead letters are identical" in rebuilt.stdout
