@@ -9,20 +9,15 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table as Screen
-from rich.text import Text
 
 from music_assets.backfill import backfill
+from music_assets.commands import deadletter, rebuild, screen
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
-
-_WIDTH: Final = 10_000
-"""Of the lines where the output is no terminal: what reads it finds a row on one line."""
 
 _UNWRITABLE: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
@@ -45,6 +40,8 @@ main.add_typer(lake, name="lake")
 main.add_typer(stream, name="stream")
 main.add_typer(db, name="db")
 main.add_typer(backfill, name="backfill")
+main.add_typer(deadletter.app, name="deadletter")
+main.add_typer(rebuild.app, name="rebuild")
 main.command()(demo_cli.demo)
 main.command()(demo_cli.simulate)
 
@@ -107,7 +104,7 @@ def status() -> None:
 
     _show_parts()
     newest = report.newest_events(settings())
-    _print(
+    screen.show(
         ["topic", "lag", "received", "stored", "duplicate", "dead-lettered", "id conflicts", "erased", "newest event"],
         [
             [line.topic, "broker away" if line.lag is None else line.lag, line.totals.received, line.totals.stored,
@@ -125,7 +122,7 @@ def status() -> None:
 def _show_parts() -> None:
     from music_assets.stack import Stack
 
-    _print(
+    screen.show(
         ["part", "state", "pid", "up for", "address"],
         [
             [part.name, part.state, str(part.pid or ""), f"{part.uptime_seconds} s" if part.pid else "", part.address]
@@ -147,7 +144,7 @@ def topics_list() -> None:
         held = sum(state.end_offsets.values()) - sum(state.first_offsets.values()) if state else "missing"
         kept = "compacted" if topic.compacted else f"{topic.retention_days} days"
         rows.append([topic.name, topic.partitions, kept, held, topic.event, f"silver/{topic.table}"])
-    _print(["topic", "partitions", "kept", "messages", "event", "table"], rows)
+    screen.show(["topic", "partitions", "kept", "messages", "event", "table"], rows)
 
 
 @topics.command("peek")
@@ -167,14 +164,10 @@ def _message(message: "Message") -> dict[str, Any]:
     return {
         "partition": message.partition(),
         "offset": message.offset(),
-        "key": _text(key),
-        "value": _text(value),
-        "headers": {name: _text(content) for name, content in dict(message.headers() or {}).items()},
+        "key": screen.text(key),
+        "value": screen.text(value),
+        "headers": {name: screen.text(content) for name, content in dict(message.headers() or {}).items()},
     }
-
-
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 @topics.command("apply")
@@ -207,7 +200,7 @@ def lake_show(
     from music_assets.stack.look import rows
 
     found = rows(settings().lake_root, table, where=where, limit=limit)
-    _print(found.columns, found.rows)
+    screen.show(found.columns, found.rows)
     typer.echo(f"{len(found.rows)} of {found.total} rows, version {found.version}")
 
 
@@ -233,13 +226,3 @@ def db_upgrade() -> None:
 
     upgrade(settings().database)
     typer.echo("the database is at the newest migration")
-
-
-def _print(columns: list[str], rows: list[list[Any]]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
-    screen = Screen(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        screen.add_row(*[Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row])
-    console.print(screen)

@@ -18,6 +18,31 @@ _POLL_SECONDS: Final = 0.1
 """How long the poll thread waits for acknowledgements at a time: an upper bound of closing, not of delivery."""
 
 
+def configuration(
+    bootstrap_servers: str, *, client_id: str, delivery_timeout_ms: int, queue_messages: int
+) -> dict[str, str | int | bool]:
+    """Return librdkafka's settings of every producer here: acknowledged by all replicas, idempotent, never a new topic.
+
+    Args:
+        bootstrap_servers: the brokers.
+        client_id: name of the process in the broker's log.
+        delivery_timeout_ms: how long a message may wait for its acknowledgement before it counts as failed.
+        queue_messages: how many messages may wait here.
+    """
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "client.id": client_id,
+        "acks": "all",
+        "enable.idempotence": True,
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "delivery.timeout.ms": delivery_timeout_ms,
+        "queue.buffering.max.messages": queue_messages,
+        "allow.auto.create.topics": False,
+        "log_level": 0,
+    }
+
+
 class EventProducer:
     """One producer of a process: acknowledged by all replicas, idempotent, compressed, in batches of 5 ms.
 
@@ -39,18 +64,12 @@ class EventProducer:
         queue_messages: int = 100_000,
     ) -> None:
         self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "client.id": client_id,
-                "acks": "all",
-                "enable.idempotence": True,
-                "compression.type": "lz4",
-                "linger.ms": 5,
-                "delivery.timeout.ms": delivery_timeout_ms,
-                "queue.buffering.max.messages": queue_messages,
-                "allow.auto.create.topics": False,
-                "log_level": 0,
-            }
+            configuration(
+                bootstrap_servers,
+                client_id=client_id,
+                delivery_timeout_ms=delivery_timeout_ms,
+                queue_messages=queue_messages,
+            )
         )
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="kafka-acknowledgements", daemon=True)

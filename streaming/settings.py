@@ -78,6 +78,7 @@ class Settings(BaseSettings):
         0.5, gt=0, le=1, description="Share of bad messages of a topic above which silver halts; 1: never."
     )
     halt_dead_letters: int = Field(50, gt=0, description="Bad messages of a topic below which silver never halts.")
+    redrive_attempts: int = Field(3, gt=0, description="How often one dead letter is sent again at most.")
     dagster_port: Port = Field(3000, description="Port of the Dagster UI, where materialisations are reported.")
 
     @field_validator("music_home", "jars_path", mode="after")

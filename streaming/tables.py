@@ -225,6 +225,26 @@ TOMBSTONES: Final = Table(
     skip_columns=("erased_at",),
 )
 
+REDRIVEN: Final = Table(
+    layer="lake",
+    name="redriven",
+    grain="One row per dead letter that was sent once more: where it first was, which attempt, and where it went.",
+    key=(*_POSITION_KEY, "attempt"),
+    schema=pa.schema(
+        [
+            pa.field("topic", pa.string(), nullable=False),
+            *POSITION,
+            pa.field("attempt", pa.int32(), nullable=False),
+            pa.field("new_topic_id", pa.string(), nullable=False),
+            pa.field("new_partition", pa.int32(), nullable=False),
+            pa.field("new_offset", pa.int64(), nullable=False),
+            pa.field("sent_at", UTC_MICROSECONDS, nullable=False),
+        ]
+    ),
+    stale_after_minutes=10080,
+    skip_columns=(*_POSITION_SKIP, "attempt"),
+)
+
 
 def _trending(window: str, *, stale_after_minutes: int) -> Table:
     return Table(
@@ -289,7 +309,7 @@ def tables() -> dict[str, Table]:
         )
         for topic in catalog_topics()
     )  # fmt: skip
-    every += [LEDGER, ERASED, TOMBSTONES, TRENDING_1H, TRENDING_24H, TRENDING_HISTORY]
+    every += [LEDGER, ERASED, TOMBSTONES, REDRIVEN, TRENDING_1H, TRENDING_24H, TRENDING_HISTORY]
     return {table.id: table for table in every}
 
 

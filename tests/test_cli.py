@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from deltalake import write_deltalake
 
 from music_assets.settings import child_environment
+from streaming.jobs import run_once
 from streaming.lake import Lake
 from streaming.tables import LEDGER, TRENDING_1H
 from tests.streaming.trending.worlds import NOW, Event, World, store
@@ -251,3 +252,32 @@ def test_a_backfill_that_cannot_be_is_one_line(run: Music, make_settings, option
     assert said.returncode == 1
     assert sentence in said.stderr
     assert said.stderr.count("\n") == 1
+
+
+def test_dead_letters_are_listed_shown_and_sent_once_more(run: Music, make_settings, broker: str) -> None:
+    settings = make_settings(kafka_bootstrap_servers=broker, stream_engine="python")
+    producer = Producer({"bootstrap.servers": broker})
+    producer.produce("events_clicks", key=b"k", value=b"\x1b[31m\xff{", headers=[("traceparent", b"00")])
+    assert producer.flush(10) == 0
+    run_once("stream_kafka_to_silver", settings, None)
+
+    listed = run(settings, "deadletter", "list", "--topic", "events_clicks")
+    assert listed.returncode == 0, listed.stderr
+    assert "not_utf8" in listed.stdout
+    shown = run(settings, "deadletter", "show", "--reason", "not_utf8").stdout.splitlines()
+    letter = next(each for each in map(json.loads, shown) if each["value"] == "\\x1b[31m\\xff{")
+    assert (letter["status"], letter["headers"], letter["bytes"]) == ("dead", [["traceparent", "00"]], 7)
+    sent = run(settings, "deadletter", "redrive", "--topic", "events_clicks", "--reason", "not_utf8")
+    assert sent.returncode == 0, sent.stderr
+    assert " sent; left: none" in sent.stdout
+    again = run(settings, "deadletter", "redrive", "--topic", "events_clicks", "--reason", "not_utf8")
+    assert "0 sent; left: " in again.stdout
+    wrong = run(settings, "deadletter", "list", "--since", "yesterday")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert "--since must be ISO 8601" in wrong.stderr
+
+    run_once("stream_kafka_to_silver", settings, None)
+    rebuilt = run(settings, "rebuild", "silver", "--from", "bronze", "--dry-run")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert "silver and the dead letters are identical" in rebuilt.stdout
+    assert "nothing was changed" in rebuilt.stdout

@@ -35,11 +35,13 @@ def run_once(name: str, settings: Settings, spark: SparkSession | None) -> dict[
     from streaming.jobs.engine import engine
     from streaming.jobs.lease import lease
     from streaming.lake import Lake
+    from streaming.repair.switch import finish
 
     tables = tables_of(name)
     lake = Lake(settings.lake_root)
     with lease(settings.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
         lake.create_all()
+        finish(settings)
         before = {table.id: lake.count(table) for table in tables}
         engine(settings, spark).run(name)
         after = {table.id: lake.count(table) for table in tables}

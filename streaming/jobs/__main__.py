@@ -68,10 +68,12 @@ def _serve(chosen: Settings) -> None:
     from streaming.jobs.lease import lease
     from streaming.jobs.server import ControlServer
     from streaming.jobs.service import StreamService
+    from streaming.repair.switch import finish
 
     spark = _session(chosen)
     try:
         with lease(chosen.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
+            finish(chosen)
             service = StreamService(chosen, spark)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: service.stop())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
@@ -50,6 +50,14 @@ _OUTCOME: Final = {
 }
 
 
+_FATE_BEFORE: Final = {
+    "stored": Fate.STORED_BEFORE,
+    "dead_lettered": Fate.DEAD_BEFORE,
+    "duplicate": Fate.DUPLICATE,
+}
+"""An erased position may have been a duplicate: nothing of it is written either way."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """Outcomes of a batch.
@@ -84,13 +92,19 @@ class Known:
     forgotten: Set[bytes]
 
 
-def decide(pieces: list[Piece], topic_ids: Mapping[str, str], known: Known) -> Decision:
+Rank = Callable[[Partition, np.ndarray[Any, np.dtype[np.int64]]], np.ndarray[Any, np.dtype[np.int64]]]
+"""When offsets of a partition came, as numbers that can be compared over all partitions."""
+
+
+def decide(pieces: list[Piece], topic_ids: Mapping[str, str], known: Known, *, rank: Rank | None = None) -> Decision:
     """Give every position of a batch its one outcome.
 
     Args:
         pieces: the staged batch.
         topic_ids: the broker's id of each topic.
         known: what stands before it.
+        rank: tells which of two positions came first where that is not partition and offset: a replay of several
+            batches in one must find the owners of event ids that the batches found.
     """
     decision = Decision(keep=[np.zeros(0, bool)] * len(pieces))
     by_topic: dict[str, list[int]] = defaultdict(list)
@@ -98,7 +112,7 @@ def decide(pieces: list[Piece], topic_ids: Mapping[str, str], known: Known) -> D
         by_topic[piece.topic].append(at)
     for topic, ats in by_topic.items():
         tables = [from_bytes(pieces[at].marks) for at in ats]
-        fates = _decide_topic(topic, topic_ids[topic], pa.concat_tables(tables), known=known, into=decision)
+        fates = _decide_topic(topic, topic_ids[topic], pa.concat_tables(tables), known=known, rank=rank, into=decision)
         written = (fates == Fate.STORED) | (fates == Fate.DEAD)
         for at, part in zip(ats, np.split(written, np.cumsum([table.num_rows for table in tables])[:-1]), strict=True):
             decision.keep[at] = part
@@ -106,7 +120,7 @@ def decide(pieces: list[Piece], topic_ids: Mapping[str, str], known: Known) -> D
 
 
 def _decide_topic(
-    topic: str, topic_id: str, marks: pa.Table, *, known: Known, into: Decision
+    topic: str, topic_id: str, marks: pa.Table, *, known: Known, rank: Rank | None, into: Decision
 ) -> np.ndarray[Any, np.dtype[np.int8]]:
     partitions = marks.column("partition").to_numpy()
     offsets = marks.column("offset").to_numpy()
@@ -116,7 +130,7 @@ def _decide_topic(
         fates[gone.to_numpy()] = Fate.ERASED
     if known.written:
         _mark_written(topic_id, partitions, offsets, written=known.written, fates=fates)
-    order = np.lexsort((offsets, partitions))
+    order = _order(topic_id, partitions, offsets, rank)
     claiming = order[(fates[order] == Fate.STORED) & marks.column("digest").is_valid().to_numpy()[order]]
     if len(claiming):
         claims = _claims(topic_id, marks.take(pa.array(claiming)))
@@ -130,6 +144,18 @@ def _decide_topic(
     return fates
 
 
+def _order(
+    topic_id: str, partitions: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any], rank: Rank | None
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    if rank is None:
+        return np.lexsort((offsets, partitions))
+    ranks = np.zeros(len(offsets), np.int64)
+    for partition in np.unique(partitions).tolist():
+        here = partitions == partition
+        ranks[here] = rank(Partition(topic_id, partition), offsets[here])
+    return np.lexsort((offsets, partitions, ranks))
+
+
 def _places(partitions: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any], chosen: Mask) -> Iterable[tuple[int, int]]:
     return zip(partitions[chosen].tolist(), offsets[chosen].tolist(), strict=True)
 
@@ -140,7 +166,7 @@ def _mark_written(
     for row, place in enumerate(zip(partitions.tolist(), offsets.tolist(), strict=True)):
         outcome = written.get((topic_id, *place))
         if outcome is not None:
-            fates[row] = Fate.STORED_BEFORE if outcome == "stored" else Fate.DEAD_BEFORE
+            fates[row] = _FATE_BEFORE[outcome]
 
 
 def _claims(topic_id: str, marks: pa.Table) -> Claims:

@@ -36,7 +36,7 @@ from streaming.topics import log_topics
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streaming.jobs.batch import Mask
+    from streaming.jobs.batch import Mask, Rank
     from streaming.settings import Settings
     from streaming.topics.admin import TopicState
 
@@ -114,6 +114,7 @@ class Intake:
         now: datetime,
         raw: Callable[[str, Positions], pa.Table],
         staging_seconds: float = 0,
+        rank: Rank | None = None,
     ) -> None:
         """Commit one batch.
 
@@ -123,6 +124,7 @@ class Intake:
             now: when it was staged.
             raw: returns the messages of a topic at some positions, as `streaming.staging.RAW`.
             staging_seconds: how long staging took, for the record.
+            rank: which position came first, where it is not partition and offset.
 
         Raises:
             IntegrityError: the batch does not continue the ledger, or its outcomes do not add up.
@@ -130,7 +132,7 @@ class Intake:
         """
         clock = _Clock(stage=staging_seconds)
         ranges = self.ranges(planned)
-        decision = decide(pieces, self.topic_ids, self._known)
+        decision = decide(pieces, self.topic_ids, self._known, rank=rank)
         rows = self._ledger_rows(ranges, decision)
         self._check_contract(pieces, ranges, rows)
         clock.lap("decide")

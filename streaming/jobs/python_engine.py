@@ -113,11 +113,12 @@ class PythonSilver:
         started, now = time.monotonic(), datetime.now(UTC)
         pieces = list(stage(batches, topic_ids=self._intake.topic_ids, now=now, root=self._settings.lake_root))
         self._intake.take(
-            pieces, planned, now=now, raw=partial(_at_positions, batches), staging_seconds=time.monotonic() - started
+            pieces, planned, now=now, raw=partial(at_positions, batches), staging_seconds=time.monotonic() - started
         )
 
 
-def _at_positions(batches: list[pa.RecordBatch], topic: str, positions: Positions) -> pa.Table:
+def at_positions(batches: list[pa.RecordBatch], topic: str, positions: Positions) -> pa.Table:
+    """Return the messages of a topic at some positions."""
     wanted = pa.Table.from_pydict(
         {
             "kafka_partition": pa.array([partition for partition, _ in positions], pa.int32()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.transaction import AddAction, RemoveAction
@@ -47,6 +47,21 @@ def commit_files(files: Sequence[DataFile], table: Table, root: Path, *, write: 
     Raises:
         IntegrityError: another writer was here.
     """
+    _commit(files, table, root, write=write, mode="append")
+
+
+def replace_files(files: Sequence[DataFile], table: Table, root: Path, *, write: Write) -> None:
+    """Make files that lie in the table's folder all that it holds, in one commit; older versions stay readable.
+
+    Raises:
+        IntegrityError: another writer was here.
+    """
+    _commit(files, table, root, write=write, mode="overwrite")
+
+
+def _commit(
+    files: Sequence[DataFile], table: Table, root: Path, *, write: Write, mode: Literal["append", "overwrite"]
+) -> None:
     held = DeltaTable(str(table.path(root)))
     actions: list[AddAction | RemoveAction] = [
         AddAction(
@@ -59,7 +74,7 @@ def commit_files(files: Sequence[DataFile], table: Table, root: Path, *, write: 
         )
         for file in files
     ]
-    held.create_write_transaction(actions, "append", table.schema, commit_properties=_fenced(held, table, write))
+    held.create_write_transaction(actions, mode, table.schema, commit_properties=_fenced(held, table, write))
 
 
 def append_arrow(rows: pa.Table, table: Table, root: Path, *, write: Write) -> None:

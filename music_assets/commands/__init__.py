@@ -1,0 +1,1 @@
+"""Commands of `music` by subject; `music_assets.cli` mounts them."""
