@@ -219,6 +219,34 @@ def stream_resume(
     typer.echo(f"silver goes on with {halt.topic}: {what}")
 
 
+@lake.command("erase")
+def lake_erase(
+    listener: Annotated[list[str] | None, typer.Option(help="A listener id; may be given more than once.")] = None,
+    file: Annotated[
+        typer.FileText | None, typer.Option("--from", help="Listener ids, one a line; - is the standard input.")
+    ] = None,
+    erasure_id: Annotated[str, typer.Option(help="Name of the request; by default a random one.")] = "",
+) -> None:
+    """Remove listeners from the lake for good and keep them out; repeat it after an error.
+
+    The shell remembers what is on its command line: ids in a file or on the standard input are not.
+    """
+    from uuid import uuid4
+
+    import structlog
+
+    from streaming.control import StreamClient
+    from streaming.jobs.erase import erase_alone
+
+    # The standard output is the receipt's.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    ids = [*(listener or []), *(line.strip() for line in (file or ()) if line.strip())]
+    name = erasure_id or str(uuid4())
+    client = StreamClient(settings().stream_port)
+    receipt = client.erase(ids, name) if client.alive() else erase_alone(settings(), ids, name)
+    typer.echo(receipt.model_dump_json(indent=2))
+
+
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to the newest migration."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 from pydantic import BaseModel, ConfigDict
 
 from streaming.errors import ConfigurationError, TimeoutExpiredError, UnavailableError
 from streaming.tables import CHARTS, Layer, Table, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 JOBS: Final = ("stream_kafka_to_bronze", "stream_kafka_to_silver", "stream_trending_to_gold")
 """The jobs by name, in the order in which one run of all goes through them."""
@@ -61,6 +65,33 @@ def code_version() -> str:
     return version("music-data-platform")
 
 
+class ErasureRequest(BaseModel):
+    """Whom to forget: the random listener ids, and a name for the request that says nothing of a person."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listener_ids: list[str]
+    erasure_id: str
+
+
+class Receipt(BaseModel):
+    """What an erasure did.
+
+    Attributes:
+        erasure_id: the request.
+        hidden_at: since when nothing of the listeners comes in or is shown any more.
+        gone_at: by store, when its last byte of them was gone or will be.
+        rows: rows removed by this run, by table id; a repeated erasure finds what an earlier run left.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    erasure_id: str
+    hidden_at: datetime
+    gone_at: dict[str, datetime | None]
+    rows: dict[str, int]
+
+
 class StreamClient:
     """The service on this machine.
 
@@ -106,6 +137,34 @@ class StreamClient:
         if answer.status_code != httpx.codes.OK:
             raise UnavailableError(f"{job} failed: {answer.text.strip()}")
         return RunReport.model_validate_json(answer.content)
+
+    def erase(self, listener_ids: Sequence[str], erasure_id: str, timeout: float = 3600) -> Receipt:
+        """Have listeners erased from the lake; after an error, ask again with the same ids.
+
+        Args:
+            listener_ids: who.
+            erasure_id: names the request.
+            timeout: seconds to wait.
+
+        Raises:
+            ConfigurationError: an id cannot be one.
+            TimeoutExpiredError: it took longer.
+            UnavailableError: the service does not answer, or the erasure failed.
+        """
+        asked = ErasureRequest(listener_ids=list(listener_ids), erasure_id=erasure_id)
+        try:
+            answer = httpx.post(
+                f"{self._url}/erase", json=asked.model_dump(), timeout=httpx.Timeout(timeout, connect=2)
+            )
+        except httpx.TimeoutException as error:
+            raise TimeoutExpiredError(f"erasure {erasure_id} did not end within {timeout:.0f} s; ask again") from error
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"the stream service at {self._url} does not answer; is it up?") from error
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise ConfigurationError(answer.text.strip())
+        if answer.status_code != httpx.codes.OK:
+            raise UnavailableError(f"erasure {erasure_id} failed: {answer.text.strip()}; ask again")
+        return Receipt.model_validate_json(answer.content)
 
 
 def tables_of(job: str) -> list[Table]:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.tables import ERASED, LEDGER, tables
@@ -18,8 +19,6 @@ from streaming.topics import log_topics, topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
 
     from streaming.lake import Lake
     from streaming.tables import Table
@@ -46,7 +45,7 @@ class Totals:
     erased: int = 0
 
 
-_COUNTS = ("received", "stored", "duplicate", "dead_lettered", "event_id_conflicts", "erased")
+_COUNTS = ("received", "stored", "duplicate", "dead_lettered", "event_id_conflicts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +60,18 @@ class _Account:
 
 
 def totals(lake: Lake) -> dict[str, Totals]:
-    """Return the outcomes by topic, for every registered topic."""
+    """Return the outcomes by topic, for every registered topic; `erased` are the positions whose rows are gone."""
     rows = lake.read(LEDGER, ["topic", *_COUNTS]).group_by("topic").aggregate([(name, "sum") for name in _COUNTS])
-    found = {
-        row["topic"]: Totals(**{name: int(row[f"{name}_sum"] or 0) for name in _COUNTS}) for row in rows.to_pylist()
-    }
-    return {name: found.get(name, Totals()) for name in topics()}
+    found = {row["topic"]: {name: int(row[f"{name}_sum"] or 0) for name in _COUNTS} for row in rows.to_pylist()}
+    erased = _erased_by_topic(lake)
+    return {name: Totals(**found.get(name, {}), erased=erased.get(name, 0)) for name in topics()}
+
+
+def _erased_by_topic(lake: Lake) -> dict[str, int]:
+    """Positions erased on arrival and later alike."""
+    position = ["topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
+    different = lake.read(ERASED, position).group_by(position).aggregate([])
+    return {each["values"]: each["counts"] for each in different.column("topic").value_counts().to_pylist()}
 
 
 def end_offsets(lake: Lake) -> dict[Partition, int]:
@@ -94,9 +99,8 @@ def problems(lake: Lake, broker: dict[str, TopicState]) -> list[str]:
     found = list(_row_problems(rows))
     accounts, gaps = _accounts(rows)
     found += gaps
-    gone = _erased_positions(lake)
-    found += _stored_problems(lake, accounts, gone)
-    found += _bronze_problems(lake, accounts, gone)
+    found += _stored_problems(lake, accounts)
+    found += _bronze_problems(lake, accounts)
     found += _broker_problems(accounts, broker)
     return found
 
@@ -153,30 +157,30 @@ def _positions(lake: Lake, table: Table) -> dict[Partition, pa.Int64Array]:
     }
 
 
-def _between(offsets: pa.Int64Array | None, first: int, end: int) -> tuple[int, int]:
-    """How many rows and how many different offsets lie in [first, end)."""
+def _between(offsets: pa.Int64Array | None, first: int, end: int) -> pa.Int64Array:
+    """The offsets in [first, end)."""
     if offsets is None:
-        return 0, 0
-    inside = offsets.filter(pc.and_(pc.greater_equal(offsets, first), pc.less(offsets, end)))
-    return len(inside), int(pc.count_distinct(inside).as_py())
+        return pa.array([], pa.int64())
+    return offsets.filter(pc.and_(pc.greater_equal(offsets, first), pc.less(offsets, end)))
 
 
-Gone = dict[tuple[Partition, str], int]
-"""How many positions of a partition were erased, by their outcome."""
+Gone = dict[Partition, dict[str, set[int]]]
+"""Offsets of erased positions by partition and outcome."""
 
 
 def _erased_positions(lake: Lake) -> Gone:
-    rows = lake.read(ERASED, ["kafka_topic_id", "kafka_partition", "kafka_offset", "outcome"])
-    # An erasure that was repeated names a position twice.
-    keys = ["kafka_topic_id", "kafka_partition", "outcome"]
-    counts = rows.group_by(keys).aggregate([("kafka_offset", "count_distinct")])
-    return {
-        (Partition(row["kafka_topic_id"], row["kafka_partition"]), row["outcome"]): row["kafka_offset_count_distinct"]
-        for row in counts.to_pylist()
-    }
+    gone: Gone = defaultdict(lambda: defaultdict(set))
+    for row in lake.read(ERASED, ["kafka_topic_id", "kafka_partition", "kafka_offset", "outcome"]).to_pylist():
+        gone[Partition(row["kafka_topic_id"], row["kafka_partition"])][row["outcome"]].add(row["kafka_offset"])
+    return gone
 
 
-def _stored_problems(lake: Lake, accounts: dict[Partition, _Account], gone: Gone) -> Iterator[str]:
+def _without_erased(offsets: pa.Int64Array, erased: set[int]) -> pa.Int64Array:
+    """The offsets whose rows stay: an erasure writes down a position before it removes the row."""
+    return offsets.filter(pc.invert(pc.is_in(offsets, value_set=pa.array(list(erased), pa.int64()))))
+
+
+def _stored_problems(lake: Lake, accounts: dict[Partition, _Account]) -> Iterator[str]:
     logs = {topic.name for topic in log_topics()}
     for topic in topics().values():
         pairs = [("dead_lettered", tables()[f"deadletter/{topic.name}"])]
@@ -184,40 +188,44 @@ def _stored_problems(lake: Lake, accounts: dict[Partition, _Account], gone: Gone
             pairs.append(("stored", tables()[f"silver/{topic.table}"]))
         for outcome, table in pairs:
             positions = _positions(lake, table)
+            # After the table: what left it meanwhile is in here.
+            gone = _erased_positions(lake)
             for key, account in accounts.items():
                 if account.topic == topic.name:
-                    counted = account.stored if outcome == "stored" else account.dead_lettered
-                    left = counted - gone.get((key, outcome), 0)
-                    yield from _outcome_problems(
-                        table, outcome, key, account=account, left=left, rows=positions.get(key)
-                    )
+                    erased = gone[key][outcome]
+                    yield from _outcome_problems(table, outcome, key, account, positions.get(key), erased)
 
 
 def _outcome_problems(
-    table: Table, outcome: str, key: Partition, *, account: _Account, left: int, rows: pa.Int64Array | None
+    table: Table, outcome: str, key: Partition, account: _Account, rows: pa.Int64Array | None, erased: set[int]
 ) -> Iterator[str]:
-    found, different = _between(rows, account.first, account.end)
-    if found != different:
-        yield f"{table.id}[{key.partition}]: {found} rows hold {different} positions"
-    if different != left:
-        yield f"{table.id}[{key.partition}]: the ledger counts {left} {outcome} not erased, the table has {different}"
+    found = _between(rows, account.first, account.end)
+    left = _without_erased(found, erased)
+    different = len(pc.unique(left))
+    if len(left) != different:
+        yield f"{table.id}[{key.partition}]: {len(left)} rows hold {different} positions"
+    counted = account.stored if outcome == "stored" else account.dead_lettered
+    counted -= sum(account.first <= each < account.end for each in erased)
+    if different != counted:
+        yield f"{table.id}[{key.partition}]: the ledger counts {counted} {outcome}, the table has {different}"
 
 
-def _bronze_problems(lake: Lake, accounts: dict[Partition, _Account], gone: Gone) -> Iterator[str]:
+def _bronze_problems(lake: Lake, accounts: dict[Partition, _Account]) -> Iterator[str]:
     for topic in log_topics():
         positions = _positions(lake, tables()[f"bronze/{topic.table}"])
+        gone = _erased_positions(lake)
         for key, account in accounts.items():
             if account.topic != topic.name or (offsets := positions.get(key)) is None:
                 continue
             end = min(account.end, int(pc.max(offsets).as_py()) + 1)
-            rows, different = _between(offsets, account.first, end)
-            erased = sum(count for (at, _), count in gone.items() if at == key)
-            if rows != different or not max(end - account.first, 0) - erased <= different <= max(
-                end - account.first, 0
-            ):
+            erased = set().union(*gone[key].values())
+            left = _without_erased(_between(offsets, account.first, end), erased)
+            different = len(pc.unique(left))
+            away = sum(account.first <= each < end for each in erased)
+            if len(left) != different or different != max(end - account.first, 0) - away:
                 yield (
-                    f"bronze/{topic.table}[{key.partition}]: {rows} rows hold {different} positions "
-                    f"of the {end - account.first} that the ledger received up to {end}, {erased} of them erased"
+                    f"bronze/{topic.table}[{key.partition}]: {len(left)} rows hold {different} positions "
+                    f"of the {end - account.first} that the ledger received up to {end}, {away} of them erased"
                 )
 
 

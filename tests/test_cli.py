@@ -281,3 +281,32 @@ def test_dead_letters_are_listed_shown_and_sent_once_more(run: Music, make_setti
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert "silver and the dead letters are identical" in rebuilt.stdout
     assert "nothing was changed" in rebuilt.stdout
+
+
+def test_an_erasure_names_what_is_wrong_and_never_a_listener(run: Music, make_settings) -> None:
+    settings = make_settings(stream_engine="python")
+
+    nobody = run(settings, "lake", "erase")
+    named = run(settings, "lake", "erase", "--listener", "ann", "--erasure-id", "for-ann")
+    away = run(settings, "lake", "erase", "--listener", "ann")
+
+    assert nobody.stderr == "listener_ids is empty; valid: at least one listener id\n"
+    assert named.returncode == away.returncode == 1
+    assert "holds a listener id" in named.stderr
+    assert "does not answer" in away.stderr
+    assert "ann" not in named.stderr.replace("for-ann", "") + away.stderr
+
+
+def test_an_erasure_reads_its_ids_from_a_file_and_prints_a_receipt(
+    run: Music, broker: str, make_settings, tmp_path: Path
+) -> None:
+    settings = make_settings(kafka_bootstrap_servers=broker, stream_engine="python")
+    (tmp_path / "ids").write_text("somebody\n\nsomebody else\n", encoding="utf-8")
+
+    said = run(settings, "lake", "erase", "--from", "ids", "--erasure-id", "request-7")
+
+    assert said.returncode == 0, said.stderr
+    receipt = json.loads(said.stdout)
+    assert receipt["erasure_id"] == "request-7"
+    assert receipt["gone_at"]["lake"] >= receipt["hidden_at"]
+    assert "somebody" not in said.stdout + said.stderr

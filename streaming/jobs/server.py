@@ -11,19 +11,26 @@ from urllib.parse import parse_qs, urlsplit
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from streaming.control import ErasureRequest
 from streaming.errors import ConfigurationError, MusicError
 from streaming.jobs.metrics import REGISTRY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import BaseModel
+
     from streaming.jobs.service import StreamService
 
+_DOORS: Final = b"valid: GET /metrics, /health, /about, POST /run?job=NAME, POST /erase\n"
+_MOST_BYTES: Final = 16 << 20
 _TEXT: Final = "text/plain; charset=utf-8"
 
 log = structlog.get_logger()
 
 
 class ControlServer(ThreadingHTTPServer):
-    """Answers `GET /metrics`, `/health` and `/about` and `POST /run?job=NAME` on 127.0.0.1.
+    """Answers `GET /metrics`, `/health`, `/about`, `POST /run?job=NAME` and `POST /erase` on 127.0.0.1.
 
     Args:
         port: where to listen.
@@ -52,15 +59,33 @@ class _Handler(BaseHTTPRequestHandler):
             case "/health":
                 self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the silver stream does not run\n")
             case _:
-                self._answer(HTTPStatus.NOT_FOUND, b"valid: GET /metrics, /health, /about, POST /run?job=NAME\n")
+                self._answer(HTTPStatus.NOT_FOUND, _DOORS)
 
     def do_POST(self) -> None:
         url = urlsplit(self.path)
-        if url.path != "/run":
-            self._answer(HTTPStatus.NOT_FOUND, b"valid: POST /run?job=NAME\n")
-            return
+        match url.path:
+            case "/run":
+                job = parse_qs(url.query).get("job", [""])[0]
+                self._carry_out(lambda: self.server.service.run(job))
+            case "/erase":
+                self._carry_out(self._erase)
+            case _:
+                self._answer(HTTPStatus.NOT_FOUND, _DOORS)
+
+    def _erase(self) -> BaseModel:
         try:
-            report = self.server.service.run(parse_qs(url.query).get("job", [""])[0])
+            length = int(self.headers.get("Content-Length") or 0)
+            if not 0 <= length <= _MOST_BYTES:
+                raise ConfigurationError(f"the request has {length} bytes; valid: at most {_MOST_BYTES}")
+            asked = ErasureRequest.model_validate_json(self.rfile.read(length))
+        except ValueError as error:
+            # Pydantic's own sentence quotes what was sent, which names a listener.
+            raise ConfigurationError("the body is not valid; valid: listener_ids, erasure_id as JSON") from error
+        return self.server.service.erase(asked.listener_ids, asked.erasure_id)
+
+    def _carry_out(self, action: Callable[[], BaseModel]) -> None:
+        try:
+            report = action()
         except ConfigurationError as error:
             self._answer(HTTPStatus.BAD_REQUEST, f"{error}\n".encode())
         except MusicError as error:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from streaming.control import JOBS, RunReport, ServiceInfo, code_version, progress, tables_of
+from streaming.control import JOBS, Receipt, RunReport, ServiceInfo, code_version, progress, tables_of
 from streaming.errors import HaltedError, TimeoutExpiredError, UnavailableError
 from streaming.halt import halted, refuse_when_halted
 from streaming.jobs import bronze, intake, metrics
 from streaming.jobs.engine import engine
+from streaming.jobs.erase import check_request, erase
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.sinks.report import Reporter
 from streaming.topics.admin import required_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyspark.sql import SparkSession
 
@@ -55,6 +57,7 @@ class StreamService:
         }
         self._interval = {bronze.NAME: settings.bronze_interval_seconds, TRENDING: _TICK_SECONDS}
         self._locks = {name: threading.Lock() for name in self._periodic}
+        self._turn = threading.Lock()
         self._stopping = threading.Event()
         self._silver: SilverStream | None = None
         self._last_error: str | None = None
@@ -113,8 +116,9 @@ class StreamService:
                     due[name] = time.monotonic() + self._interval.get(name, _LAG_SECONDS)
         finally:
             self._stopping.set()
-            if self._silver is not None:
-                self._silver.stop()
+            with self._turn:
+                if self._silver is not None:
+                    self._silver.stop()
             self._reporter.stop()
 
     def run(self, job: str) -> RunReport:
@@ -133,10 +137,37 @@ class StreamService:
             self._run_periodic(job)
         return RunReport(job=job, seconds=time.monotonic() - started, tables=progress(job, before, self._counts(job)))
 
+    def erase(self, listener_ids: Sequence[str], erasure_id: str) -> Receipt:
+        """Erase listeners from the lake between two batches: silver pauses, and goes on with what it finds then.
+
+        Raises:
+            ConfigurationError: an id cannot be one.
+            UnavailableError: the service stops, or the broker does not answer.
+        """
+        check_request(listener_ids, erasure_id)
+        with self._turn, ExitStack() as locks:
+            if self._stopping.is_set():
+                raise UnavailableError("the stream service stops")
+            for lock in self._locks.values():
+                locks.enter_context(lock)
+            if self._silver is not None:
+                # The next look at silver starts it anew, with what the tables say then.
+                silver, self._silver = self._silver, None
+                silver.stop()
+            return erase(self._settings, listener_ids, erasure_id, jobs=self._engine)
+
     def _counts(self, job: str) -> dict[str, int]:
         return {table.id: self._lake.count(table) for table in tables_of(job)}
 
     def _check(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            return  # an erasure has it, and the next look comes soon
+        try:
+            self._look_at_silver()
+        finally:
+            self._turn.release()
+
+    def _look_at_silver(self) -> None:
         if self._silver is None:
             if halted(self._settings) is None:
                 self._begin_silver()

@@ -1,0 +1,102 @@
+"""Takes rows out of a table for good: out of its newest version, and then out of every file.
+
+Neither the log nor the statistics ever name a person: rows go by position, as files without them in the place of files
+with them, never by a predicate, because a predicate stays in the commit.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable
+from deltalake.transaction import AddAction, RemoveAction
+
+from streaming.sinks.files import write_data_file
+from streaming.tables import POSITION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from streaming.ledger import Partition
+    from streaming.tables import Table
+
+Offsets = dict["Partition", set[int]]
+"""Offsets by partition."""
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def remove_positions(table: Table, root: Path, positions: Offsets, *, note: Mapping[str, Any]) -> int:
+    """Take the rows at some positions out of a table's newest version, in one commit; return how many there were.
+
+    Repeating it changes nothing. The files with the rows stay until `sweep`.
+
+    Args:
+        table: has position columns.
+        root: of the lake.
+        positions: of the rows.
+        note: what the commit says of itself; never a value of a row.
+    """
+    held = DeltaTable(str(table.path(root)))
+    actions: list[AddAction | RemoveAction] = []
+    removed = 0
+    for name in pa.table(held.get_add_actions()).column("path").to_pylist():
+        path = table.path(root) / name
+        doomed = _at(pq.read_table(path, columns=POSITION.names, partitioning=None), positions)
+        if doomed.any():
+            removed += int(doomed.sum())
+            actions += _replaced(table, root, name, ~doomed)
+    if actions:
+        about = CommitProperties(custom_metadata={"userMetadata": json.dumps(note)})
+        held.create_write_transaction(actions, "append", table.schema, commit_properties=about)
+    return removed
+
+
+def sweep(table: Table, root: Path) -> list[str]:
+    """Delete every file of a table that its newest version does not name; return their names.
+
+    Nobody may stage files for the table meanwhile: the caller holds the lease and no stream runs.
+    """
+    held = DeltaTable(str(table.path(root)))
+    if not held.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True):
+        return []
+    return held.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+
+
+def _replaced(table: Table, root: Path, name: str, keep: Mask) -> list[AddAction | RemoveAction]:
+    """The file goes; one with the rows to keep comes, if there are any."""
+    now = time.time_ns() // 1_000_000
+    path = table.path(root) / name
+    actions: list[AddAction | RemoveAction] = [
+        RemoveAction(path=name, data_change=True, deletion_timestamp=now, size=path.stat().st_size)
+    ]
+    if keep.any():
+        file = write_data_file(pq.read_table(path, partitioning=None).filter(pa.array(keep)), table, root)
+        actions.append(
+            AddAction(
+                path=file.name,
+                size=file.size,
+                partition_values={},
+                modification_time=file.written_ms,
+                data_change=True,
+                stats=file.stats,
+            )
+        )
+    return actions
+
+
+def _at(rows: pa.Table, positions: Offsets) -> Mask:
+    found = np.zeros(rows.num_rows, bool)
+    topic_ids, partitions, offsets = (rows.column(name) for name in POSITION.names)
+    for at, wanted in positions.items():
+        here = pc.and_(pc.equal(topic_ids, at.topic_id), pc.equal(partitions, at.partition))
+        hit = pc.is_in(offsets, value_set=pa.array(sorted(wanted), pa.int64()))
+        found |= pc.and_(here, hit).to_numpy()
+    return found

@@ -1,0 +1,72 @@
+"""The register of personal data names every place that exists, and none that does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from streaming.register import IMPERSONAL, REGISTER
+from streaming.tables import Table, tables
+from tests.streaming.conftest import BRONZE, Platform, event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PERSONAL = {(entry.store, entry.field) for entry in REGISTER}
+
+
+def store(table: Table) -> str:
+    return table.id if table.layer == "lake" else table.layer
+
+
+def can_hold_text(kind: pa.DataType) -> bool:
+    return not (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_timestamp(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def columns() -> set[tuple[str, str]]:
+    return {
+        (store(table), field.name) for table in tables().values() for field in table.schema if can_hold_text(field.type)
+    }
+
+
+def test_every_column_that_can_hold_text_is_in_one_of_the_lists() -> None:
+    impersonal = {(name, field) for name, fields in IMPERSONAL.items() for field in fields}
+    assert not PERSONAL & impersonal
+    assert columns() - PERSONAL == impersonal
+    elsewhere = {name for name, _ in PERSONAL - columns()}
+    assert all(name == "kafka" or name.startswith("_checkpoints/") for name in elsewhere), elsewhere
+
+
+def test_no_personal_column_has_statistics_that_outlive_its_rows() -> None:
+    for table in tables().values():
+        assert not {field for name, field in PERSONAL if name == store(table)} & set(table.skip_columns), table.id
+
+
+@pytest.mark.spark
+def test_every_folder_of_the_lake_is_known(platform: Platform) -> None:
+    """After work there is nothing below the lake but tables, the register's folders and what holds offsets only."""
+    platform.put("events_listens", event(1))
+    platform.run()
+    platform.run(BRONZE)
+    root = platform.settings.lake_root
+    known = {table.path(root) for table in tables().values()}
+    known |= {root / entry.store for entry in REGISTER if entry.store.startswith("_checkpoints/")}
+    unknown = [path for path in files(root) if not known & set(path.parents)]
+    assert [str(path) for path in unknown if not only_offsets(path, root)] == []
+
+
+def files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+def only_offsets(path: Path, root: Path) -> bool:
+    """Spark's checkpoint, the pointer to it, the lease and silver's brake."""
+    relative = path.relative_to(root / "_checkpoints")
+    return len(relative.parts) == 1 or relative.name in {"current.json"} or "spark" in relative.parts
