@@ -10,6 +10,7 @@ import typer.main
 from music_assets.cli import main
 from serving.app import create_app
 from serving.settings import Settings
+from streaming.parse import Reason
 from streaming.topics import topics
 
 ROOT = Path(__file__).parent.parent
@@ -88,3 +89,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_event_topics_are_named() -> None:
     page = text(ROOT / "docs" / "architecture.md")
     assert [name for name in topics() if name.startswith("events_") and f"`{name}`" not in page] == []
+
+
+def test_every_reason_and_only_reasons_are_explained() -> None:
+    table = [line for line in text(ROOT / "docs" / "messages.md").splitlines() if line.startswith("| `")]
+    explained = {name for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert explained == set(Reason)

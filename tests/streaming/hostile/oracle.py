@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from streaming.events import RecommendationEvent, Timestamp, normalise_item_id
+from streaming.events import Timestamp, normalise_item_id
 from streaming.parse import Reason
 from streaming.topics import Topic
 
@@ -107,7 +107,9 @@ def of_message(topic: Topic, message: dict[str, Any], now: datetime) -> Verdict 
         if found:
             first = min(found, key=lambda part: list(model.model_fields).index(str(part["loc"][0])))
             return _reason(first["type"], message.get(str(first["loc"][0]))), str(first["loc"][0])
-    return _times(message, now) or _lists(topic, message) or _items(message)
+        # What is left is what the model says of its fields together; the parser looks at times first.
+        return _times(message, now) or _lists(message)
+    return _times(message, now) or _items(message)
 
 
 def _reason(kind: str, value: Any) -> Reason:
@@ -134,11 +136,9 @@ def _times(message: dict[str, Any], now: datetime) -> Verdict | None:
     return None
 
 
-def _lists(topic: Topic, message: dict[str, Any]) -> Verdict | None:
-    for name in ("sources", "reasons") if topic.model is RecommendationEvent else ():
-        if len(message[name]) != len(message["item_ids"]):
-            return Reason.OUT_OF_RANGE, name
-    return None
+def _lists(message: dict[str, Any]) -> Verdict:
+    short = next(name for name in ("sources", "reasons") if len(message[name]) != len(message["item_ids"]))
+    return Reason.OUT_OF_RANGE, short
 
 
 def _items(message: dict[str, Any]) -> Verdict | None:

@@ -17,7 +17,7 @@ from tests.streaming.hostile.corpus import cases
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 Position = tuple[int, int]
 SENT = [case for case in cases() if not case.by_clock]
