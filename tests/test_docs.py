@@ -10,6 +10,7 @@ import typer.main
 from music_assets.cli import main
 from serving.app import create_app
 from serving.settings import Settings
+from streaming.parse import Reason
 from streaming.topics import topics
 
 ROOT = Path(__file__).parent.parent
@@ -99,3 +100,9 @@ def test_every_metric_of_the_streams_is_explained() -> None:
         for each in REGISTRY.collect()
     }  # fmt: skip
     assert {name for name in names if f"`{name}{{" not in page} == set()
+
+
+def test_every_reason_and_only_reasons_are_explained() -> None:
+    table = [line for line in text(ROOT / "docs" / "messages.md").splitlines() if line.startswith("| `")]
+    explained = {name for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert explained == set(Reason)

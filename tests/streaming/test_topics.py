@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka.admin import (
@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
 from music_assets.stack.process import free_port
 from streaming.errors import ConfigurationError, UnavailableError
 from streaming.producer import EventProducer
-from streaming.topics import Topic, topics
+from streaming.topics import Topic, admin, topics
 from streaming.topics.admin import apply, compare, describe
 from streaming.topics.plan import Change, Held, differences
 from tests.streaming.conftest import recreate_topics
@@ -241,6 +241,19 @@ def test_many_who_apply_at_once_agree(fresh: str, client: AdminClient) -> None:
             done.result()
     assert compare(fresh) == []
     assert describe(fresh).keys() == topics().keys()
+
+
+def test_another_who_is_faster_is_no_error(fresh: str, client: AdminClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(client, *topics())
+    create = admin._create
+
+    def overtaken(*arguments: Any, **options: Any) -> None:
+        monkeypatch.setattr(admin, "_create", create)
+        apply(fresh)
+        create(*arguments, **options)
+
+    monkeypatch.setattr(admin, "_create", overtaken)
+    assert apply(fresh) == [], "all was there when it was looked at again"
 
 
 @pytest.mark.parametrize(
