@@ -149,7 +149,26 @@ BOTS = {
 def test_a_listener_at_an_inhuman_rate_counts_nothing(bot, window: Window) -> None:
     people = crowd()
     flood = [bot(n, window.length) for n in range(5000)]
-    assert top_ten([*people, *flood], window) == top_ten(people, window)
+    assert chart(World((*people, *flood)), window) == chart(World(tuple(people)), window)
+
+
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+def test_the_limits_are_the_last_numbers_that_count(window: Window) -> None:
+    step = window.length / (window.window_limit + 2)
+    steady = [Event("a", "view", "track:1", n * step) for n in range(window.window_limit + 1)]
+    burst = [Event("a", "view", "track:1", n * MINUTE / 100) for n in range(1, window.minute_limit + 2)]
+    for one_too_many in (steady, burst):
+        assert chart(World(tuple(one_too_many)), window) == {}
+        assert chart(World(tuple(one_too_many[1:])), window)["track:1"]["events"] == len(one_too_many) - 1
+
+
+def test_each_kind_of_item_has_its_own_account() -> None:
+    tracks = [f"track:{n}" for n in range(10)]
+    listens = tuple(Event("a", "listen", track) for track in tracks)
+    found = chart(World(listens, songs={track: (f"artist:{track}", None) for track in tracks}), HOUR)
+    assert {row["score"] for row in found.values()} == {3.0}
+    more = chart(World((*listens, *(Event("a", "listen", f"track:{n}") for n in range(10, 20)))), HOUR)
+    assert {row["score"] for row in more.values()} == {1.5}
 
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
