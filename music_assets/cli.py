@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table as Screen
 from rich.text import Text
 
+from music_assets.bench import cli as bench_cli
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
@@ -41,6 +42,7 @@ db = typer.Typer(no_args_is_help=True, help="The operational database.")
 main.add_typer(topics, name="topics")
 main.add_typer(lake, name="lake")
 main.add_typer(db, name="db")
+main.add_typer(bench_cli.bench, name="bench")
 main.command()(demo_cli.demo)
 main.command()(demo_cli.simulate)
 

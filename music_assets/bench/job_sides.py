@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from music_assets.bench.history import silver_rows
 from music_assets.bench.sample import Outcome, phase_sums, told_batches
 from music_assets.bench.workload import KINDS, World, anchor_now
-from streaming.errors import IntegrityError
+from streaming.errors import ConfigurationError, IntegrityError
 from streaming.jobs import run_once
 from streaming.lake import Lake
 from streaming.ledger import problems, totals
@@ -33,12 +33,16 @@ TRENDING_SPAN_SECONDS: Final = 20 * 60
 """Events of the trending side lie this close before their anchor, so that they stay in the hour for 40 minutes."""
 
 
-def python_settings(settings: Settings) -> Settings | None:
-    """Return settings with the Python engine, None where it is not there."""
+def with_engine(settings: Settings, engine: str) -> Settings:
+    """Return settings with another engine.
+
+    Raises:
+        ConfigurationError: there is no such engine.
+    """
     try:
-        return type(settings)(_env_file=None, **{**settings.model_dump(), "stream_engine": "python"})
-    except ValidationError:
-        return None
+        return type(settings)(_env_file=None, **{**settings.model_dump(), "stream_engine": engine})
+    except ValidationError as error:
+        raise ConfigurationError(f"STREAM_ENGINE={engine} is not supported here: {error.errors()[0]['msg']}") from error
 
 
 def fresh(settings: Settings) -> None:
@@ -59,8 +63,26 @@ def take_in(settings: Settings, spark: SparkSession | None) -> Outcome:
     )
 
 
-def check(settings: Settings, truth: Truth, *, before: Truth | None = None) -> None:
-    """Hold the ledger against what was sent: a fast job that does something else is no measurement.
+def check(settings: Settings, truth: Truth) -> None:
+    """Hold the ledger against the tables, the broker and what was sent.
+
+    A fast job that does something else is no measurement.
+
+    Args:
+        settings: of the lake.
+        truth: what must have become of the messages on the event topics.
+
+    Raises:
+        IntegrityError: the ledger does not balance, or counts something else.
+    """
+    wrong = problems(Lake(settings.lake_root), describe(settings.bootstrap_servers))
+    if wrong:
+        raise IntegrityError(f"the measured job's ledger does not balance: {wrong[0]}")
+    check_totals(settings, truth)
+
+
+def check_totals(settings: Settings, truth: Truth, *, before: Truth | None = None) -> None:
+    """Hold the ledger's sums against what was sent, which takes no time in a large lake.
 
     Args:
         settings: of the lake.
@@ -68,13 +90,9 @@ def check(settings: Settings, truth: Truth, *, before: Truth | None = None) -> N
         before: what the ledger held before they came.
 
     Raises:
-        IntegrityError: the ledger does not balance, or counts something else.
+        IntegrityError: it counts something else.
     """
-    lake = Lake(settings.lake_root)
-    wrong = problems(lake, describe(settings.bootstrap_servers))
-    if wrong:
-        raise IntegrityError(f"the measured job's ledger does not balance: {wrong[0]}")
-    held = totals(lake)
+    held = totals(Lake(settings.lake_root))
     for outcome in ("stored", "duplicate", "dead_lettered"):
         found = sum(getattr(held[topic.name], outcome) for topic in event_topics())
         sent = getattr(truth, outcome) + (getattr(before, outcome) if before else 0)
