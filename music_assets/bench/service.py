@@ -102,14 +102,16 @@ def wait_until_current(
     Args:
         settings: of the broker and the lake.
         seconds: to wait at most.
-        look: told at each poll how many positions are left.
+        look: told how many positions are left, whenever that changes.
 
     Raises:
         TimeoutExpiredError: it did not get there in time.
     """
-    started = time.monotonic()
+    started, before = time.monotonic(), -1
     while left := behind(settings):
-        look(left)
+        if left != before:
+            look(left)
+        before = left
         if time.monotonic() - started > seconds:
             raise TimeoutExpiredError(f"silver is {left} messages behind after {seconds:.0f} s")
         time.sleep(_POLL_SECONDS)
