@@ -210,7 +210,8 @@ def struct_of(model: type[Message]) -> type[msgspec.Struct]:
     for name, info in model.model_fields.items():
         kind = _field_type(info)
         fields.append((name, kind) if info.is_required() else (name, kind, info.default))
-    return msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False)
+    # Left out where they have their defaults, so that an optional field added later changes no old hash.
+    return msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False, omit_defaults=True)
 
 
 def _field_type(info: FieldInfo) -> Any:

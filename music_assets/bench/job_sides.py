@@ -107,7 +107,7 @@ def fill_trending(settings: Settings, rows: int) -> None:
     every = world.columns(np.arange(rows * 100 // 85 + 1000, dtype=np.int64))
     columns = every.take(every.kind != len(KINDS) - 1)
     columns = columns.take(np.arange(len(columns.numbers)) < rows)
-    write = Write(app_id="bench-trending", version=0, note={})
+    write = Write(expected={}, leaves={}, note={})
     for kind, event_type in enumerate(KINDS):
         table = silver(event_topic(event_type).table)
         mine = columns.take(columns.kind == kind)

@@ -99,6 +99,21 @@ def describe(bootstrap_servers: str) -> dict[str, TopicState]:
     return _reach(bootstrap_servers, lambda: _describe(client))
 
 
+def required_topics(bootstrap_servers: str) -> dict[str, TopicState]:
+    """Return every registered topic as the broker holds it.
+
+    Raises:
+        UnavailableError: the broker does not answer, or lacks one of them.
+    """
+    found = describe(bootstrap_servers)
+    missing = topics().keys() - found.keys()
+    if missing:
+        raise UnavailableError(
+            f"the broker has no topic {', '.join(sorted(missing))}; create them with `music topics apply`"
+        )
+    return found
+
+
 def _client(bootstrap_servers: str) -> AdminClient:
     # librdkafka's own log lines about a broker that is away say nothing our error does not.
     return AdminClient({"bootstrap.servers": bootstrap_servers, "socket.timeout.ms": 10_000, "log_level": 0})
