@@ -11,15 +11,13 @@ import pyarrow.compute as pc
 
 from music_assets.bench import machine
 from music_assets.bench.arena import Arena, placed, produce
-from music_assets.bench.job_sides import check, with_engine
+from music_assets.bench.job_sides import charted_tables, check, with_engine
 from music_assets.bench.report import Report, Requirement, Rows, number
 from music_assets.bench.service import Service, serving, wait_until_current
-from music_assets.bench.watch import COUNTED, ChartWatch
+from music_assets.bench.watch import ChartWatch
 from music_assets.bench.workload import Stream, World, anchor_now
 from streaming.errors import TimeoutExpiredError
 from streaming.lake import Lake
-from streaming.tables import silver
-from streaming.topics import event_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +99,8 @@ def _next_chart(settings: Settings, *, seconds: float) -> Tick:
 def _of_the_hour(settings: Settings, tick: Tick) -> int:
     """How many of silver's events belong into a chart."""
     lake, since = Lake(settings.lake_root), datetime.fromtimestamp(tick.as_of, UTC) - _HOUR
-    tables = [silver(topic.table) for topic in event_topics() if topic.event_type in COUNTED]
-    return sum(lake.read(table, ["event_id"], pc.field("timestamp") > since).num_rows for table in tables)
+    recent = pc.field("timestamp") > since
+    return sum(lake.read(table, ["event_id"], recent).num_rows for table in charted_tables())
 
 
 def _report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from music_assets.bench.history import silver_rows
 from music_assets.bench.sample import Outcome, phase_sums, told_batches
 from music_assets.bench.workload import KINDS, World, anchor_now
 from streaming.errors import ConfigurationError, IntegrityError
+from streaming.events import EventType
 from streaming.jobs import run_once
 from streaming.lake import Lake
 from streaming.ledger import problems, totals
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
 
     from music_assets.bench.workload import Truth
     from music_assets.settings import Settings
+    from streaming.tables import Table
 
 SILVER: Final = "stream_kafka_to_silver"
 TRENDING: Final = "stream_trending_to_gold"
+CHARTED: Final = frozenset({EventType.VIEW, EventType.CLICK, EventType.LISTEN})
+"""Types of events that a chart counts."""
+
 TRENDING_SPAN_SECONDS: Final = 20 * 60
 """Events of the trending side lie this close before their anchor, so that they stay in the hour for 40 minutes."""
 
@@ -54,8 +59,7 @@ def fresh(settings: Settings) -> None:
 def take_in(settings: Settings, spark: SparkSession | None) -> Outcome:
     """Run the silver job until it is current; the engine is the settings'."""
     with told_batches(SILVER) as batches:
-        # The Python engine needs no session.
-        run_once(SILVER, settings, cast("SparkSession", spark))
+        run_once(SILVER, settings, spark)
     return Outcome(
         rows=sum(int(batch["received"]) for batch in batches),
         batch_seconds=sum(float(batch["seconds"]) for batch in batches),
@@ -100,18 +104,24 @@ def check_totals(settings: Settings, truth: Truth, *, before: Truth | None = Non
             raise IntegrityError(f"the measured job has {found} {outcome} where {sent} were sent")
 
 
+def charted_tables() -> list[Table]:
+    """Return the silver tables whose events count in a chart."""
+    return [silver(event_topic(kind).table) for kind in KINDS if kind in CHARTED]
+
+
 def fill_trending(settings: Settings, rows: int) -> None:
     """Put views, clicks and listens of the last 20 minutes into silver, and the catalogue they are of."""
     fresh(settings)
     world = World(11, anchor_now(), span_seconds=TRENDING_SPAN_SECONDS)
     every = world.columns(np.arange(rows * 100 // 85 + 1000, dtype=np.int64))
-    columns = every.take(every.kind != len(KINDS) - 1)
+    columns = every.take(np.isin(every.kind, [at for at, kind in enumerate(KINDS) if kind in CHARTED]))
     columns = columns.take(np.arange(len(columns.numbers)) < rows)
     write = Write(expected={}, leaves={}, note={})
     for kind, event_type in enumerate(KINDS):
-        table = silver(event_topic(event_type).table)
         mine = columns.take(columns.kind == kind)
-        append_arrow(silver_rows(world, mine, table), table, settings.lake_root, write=write)
+        if len(mine.numbers):
+            table = silver(event_topic(event_type).table)
+            append_arrow(silver_rows(world, mine, table), table, settings.lake_root, write=write)
     songs = silver("catalog_songs")
     append_arrow(_songs(world.items).cast(songs.schema), songs, settings.lake_root, write=write)
 

@@ -32,6 +32,8 @@ class Mode(StrEnum):
 
 Options = throughput.Options | scale.Options | latency.Options | catchup.Options | soak.Options
 
+ENGINES: Final = ("spark", "python")
+
 _OPTIONS: Final[dict[Mode, type[Options]]] = {
     Mode.THROUGHPUT: throughput.Options,
     Mode.DEDUP: scale.Options,
@@ -60,7 +62,7 @@ def options_of(mode: Mode, given: Mapping[str, Any]) -> Options:
         given: values by name; None counts as not given.
 
     Raises:
-        ConfigurationError: the mode knows no such option, or no such side.
+        ConfigurationError: the mode knows no such option, side or engine.
     """
     kind = _OPTIONS[mode]
     named = {name: value for name, value in given.items() if value is not None}
@@ -71,6 +73,8 @@ def options_of(mode: Mode, given: Mapping[str, Any]) -> Options:
     for side in named.get("sides", ()):
         if side not in throughput.SIDES:
             raise ConfigurationError(f"--sides has no {side!r}; valid: {', '.join(throughput.SIDES)}")
+    if named.get("engine", "spark") not in ENGINES:
+        raise ConfigurationError(f"--engine has no {named['engine']!r}; valid: {', '.join(ENGINES)}")
     return kind(**named)
 
 

@@ -6,13 +6,14 @@ import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import redis
 from deltalake import DeltaTable
 
+from music_assets.bench.job_sides import CHARTED
 from streaming.lake import Lake
 from streaming.tables import TRENDING_1H, silver
 from streaming.topics import event_topics
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from music_assets.bench.load import Accepted
     from streaming.tables import Table
-
-COUNTED: Final = ("view", "click", "listen")
-"""Types of events that a chart counts."""
 
 
 @dataclass
@@ -47,7 +45,7 @@ class SilverWatch:
 
     def __post_init__(self) -> None:
         self._tables = [
-            (topic.event_type in COUNTED, _Newest(silver(topic.table), self.root)) for topic in event_topics()
+            (topic.event_type in CHARTED, _Newest(silver(topic.table), self.root)) for topic in event_topics()
         ]
 
     def poll(self) -> None:
