@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check env dev jars up down lock clean
+.PHONY: help demo test check bench env dev jars up down lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: dev ## lint, format, types, import contracts, SQL, definitions
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint dbt_project
 	$(BIN)/dagster definitions validate --log-level warning
+
+bench: jars ## measure the streams against bare code; ARGS="--mode latency" and others
+	@$(BIN)/music bench stream $(ARGS)
 
 up: jars ## start the embedded stack
 	@$(BIN)/music up

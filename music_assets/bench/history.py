@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -35,10 +37,10 @@ def fill(settings: Settings, world: World, rows: int) -> Truth:
     lake = Lake(settings.lake_root)
     lake.create_all()
     ends = np.zeros((len(KINDS), _PARTITIONS), np.int64)
-    for version, first in enumerate(range(0, rows, _CHUNK)):
+    for version, first in enumerate(range(0, rows, _CHUNK), start=1):
         columns = world.columns(np.arange(first, min(first + _CHUNK, rows), dtype=np.int64))
         entries: list[dict[str, Any]] = []
-        write = Write(expected={}, leaves={}, note={})
+        write = Write(expected={_QUERY: version - 1 or None}, leaves={_QUERY: version}, note={})
         for kind, event_type in enumerate(KINDS):
             table = silver(event_topic(event_type).table)
             mine = columns.take(columns.kind == kind)
@@ -51,8 +53,8 @@ def fill(settings: Settings, world: World, rows: int) -> Truth:
 
 
 def topic_id(table: Table) -> str:
-    """Return the id of the topic that filled a table before; the broker's own ids have 22 characters as well."""
-    return f"history-{table.name}"[:22]
+    """Return the id of the topic that filled a table before: 128 bits in URL-safe base64, as the broker's own."""
+    return base64.urlsafe_b64encode(hashlib.blake2b(table.name.encode(), digest_size=16).digest()).decode().rstrip("=")
 
 
 def _positions(world: World, columns: Columns, ends: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -74,9 +76,10 @@ def _entries(
         first = int(before[number])
         before[number] += count
         about = {"query": _QUERY, "batch_id": version, "topic": table.topic, "kafka_topic_id": topic_id(table)}
-        outcome = {"received": count, "stored": count, "duplicate": 0, "dead_lettered": 0, "event_id_conflicts": 0}
+        outcome = {"received": count, "stored": count, "duplicate": 0, "dead_lettered": 0}
+        none = {"event_id_conflicts": 0, "erased": 0}
         place = {"kafka_partition": number, "first_offset": first, "end_offset": first + count}
-        entries.append({**about, **place, **outcome, "committed_at": world.anchor})
+        entries.append({**about, **place, **outcome, **none, "committed_at": world.anchor})
     return entries
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from music_assets.bench.history import silver_rows
 from music_assets.bench.sample import Outcome, phase_sums, told_batches
 from music_assets.bench.workload import KINDS, World, anchor_now
-from streaming.errors import IntegrityError
+from streaming.errors import ConfigurationError, IntegrityError
+from streaming.events import EventType
 from streaming.jobs import run_once
 from streaming.lake import Lake
 from streaming.ledger import problems, totals
@@ -26,19 +27,27 @@ if TYPE_CHECKING:
 
     from music_assets.bench.workload import Truth
     from music_assets.settings import Settings
+    from streaming.tables import Table
 
 SILVER: Final = "stream_kafka_to_silver"
 TRENDING: Final = "stream_trending_to_gold"
+CHARTED: Final = frozenset({EventType.VIEW, EventType.CLICK, EventType.LISTEN})
+"""Types of events that a chart counts."""
+
 TRENDING_SPAN_SECONDS: Final = 20 * 60
 """Events of the trending side lie this close before their anchor, so that they stay in the hour for 40 minutes."""
 
 
-def python_settings(settings: Settings) -> Settings | None:
-    """Return settings with the Python engine, None where it is not there."""
+def with_engine(settings: Settings, engine: str) -> Settings:
+    """Return settings with another engine.
+
+    Raises:
+        ConfigurationError: there is no such engine.
+    """
     try:
-        return type(settings)(_env_file=None, **{**settings.model_dump(), "stream_engine": "python"})
-    except ValidationError:
-        return None
+        return type(settings)(_env_file=None, **{**settings.model_dump(), "stream_engine": engine})
+    except ValidationError as error:
+        raise ConfigurationError(f"STREAM_ENGINE={engine} is not supported here: {error.errors()[0]['msg']}") from error
 
 
 def fresh(settings: Settings) -> None:
@@ -50,8 +59,7 @@ def fresh(settings: Settings) -> None:
 def take_in(settings: Settings, spark: SparkSession | None) -> Outcome:
     """Run the silver job until it is current; the engine is the settings'."""
     with told_batches(SILVER) as batches:
-        # The Python engine needs no session.
-        run_once(SILVER, settings, cast("SparkSession", spark))
+        run_once(SILVER, settings, spark)
     return Outcome(
         rows=sum(int(batch["received"]) for batch in batches),
         batch_seconds=sum(float(batch["seconds"]) for batch in batches),
@@ -59,8 +67,26 @@ def take_in(settings: Settings, spark: SparkSession | None) -> Outcome:
     )
 
 
-def check(settings: Settings, truth: Truth, *, before: Truth | None = None) -> None:
-    """Hold the ledger against what was sent: a fast job that does something else is no measurement.
+def check(settings: Settings, truth: Truth) -> None:
+    """Hold the ledger against the tables, the broker and what was sent.
+
+    A fast job that does something else is no measurement.
+
+    Args:
+        settings: of the lake.
+        truth: what must have become of the messages on the event topics.
+
+    Raises:
+        IntegrityError: the ledger does not balance, or counts something else.
+    """
+    wrong = problems(Lake(settings.lake_root), describe(settings.bootstrap_servers))
+    if wrong:
+        raise IntegrityError(f"the measured job's ledger does not balance: {wrong[0]}")
+    check_totals(settings, truth)
+
+
+def check_totals(settings: Settings, truth: Truth, *, before: Truth | None = None) -> None:
+    """Hold the ledger's sums against what was sent, which takes no time in a large lake.
 
     Args:
         settings: of the lake.
@@ -68,13 +94,9 @@ def check(settings: Settings, truth: Truth, *, before: Truth | None = None) -> N
         before: what the ledger held before they came.
 
     Raises:
-        IntegrityError: the ledger does not balance, or counts something else.
+        IntegrityError: it counts something else.
     """
-    lake = Lake(settings.lake_root)
-    wrong = problems(lake, describe(settings.bootstrap_servers))
-    if wrong:
-        raise IntegrityError(f"the measured job's ledger does not balance: {wrong[0]}")
-    held = totals(lake)
+    held = totals(Lake(settings.lake_root))
     for outcome in ("stored", "duplicate", "dead_lettered"):
         found = sum(getattr(held[topic.name], outcome) for topic in event_topics())
         sent = getattr(truth, outcome) + (getattr(before, outcome) if before else 0)
@@ -82,18 +104,24 @@ def check(settings: Settings, truth: Truth, *, before: Truth | None = None) -> N
             raise IntegrityError(f"the measured job has {found} {outcome} where {sent} were sent")
 
 
+def charted_tables() -> list[Table]:
+    """Return the silver tables whose events count in a chart."""
+    return [silver(event_topic(kind).table) for kind in KINDS if kind in CHARTED]
+
+
 def fill_trending(settings: Settings, rows: int) -> None:
     """Put views, clicks and listens of the last 20 minutes into silver, and the catalogue they are of."""
     fresh(settings)
     world = World(11, anchor_now(), span_seconds=TRENDING_SPAN_SECONDS)
     every = world.columns(np.arange(rows * 100 // 85 + 1000, dtype=np.int64))
-    columns = every.take(every.kind != len(KINDS) - 1)
+    columns = every.take(np.isin(every.kind, [at for at, kind in enumerate(KINDS) if kind in CHARTED]))
     columns = columns.take(np.arange(len(columns.numbers)) < rows)
     write = Write(expected={}, leaves={}, note={})
     for kind, event_type in enumerate(KINDS):
-        table = silver(event_topic(event_type).table)
         mine = columns.take(columns.kind == kind)
-        append_arrow(silver_rows(world, mine, table), table, settings.lake_root, write=write)
+        if len(mine.numbers):
+            table = silver(event_topic(event_type).table)
+            append_arrow(silver_rows(world, mine, table), table, settings.lake_root, write=write)
     songs = silver("catalog_songs")
     append_arrow(_songs(world.items).cast(songs.schema), songs, settings.lake_root, write=write)
 

@@ -123,8 +123,8 @@ def _requirement_rows(requirements: Sequence[Requirement]) -> Rows:
 
 
 def _print(console: Console, table: Rows) -> None:
-    screen = Table(*table.columns, title=table.title, title_justify="left", box=None, pad_edge=False)
+    screen = Table(*table.columns, box=None, pad_edge=False, header_style="bold")
     for row in table.rows:
         screen.add_row(*[Text(str(cell)) for cell in row])
+    console.print(f"\n{table.title}", highlight=False, markup=False)
     console.print(screen)
-    console.print()

@@ -12,6 +12,7 @@ from music_assets.bench.figures import alternated, ratio
 from music_assets.bench.report import Report, Requirement, Rows, number
 from music_assets.bench.sample import Sample, batch_rate, cpu_rate, phases, rate, timed
 from music_assets.bench.workload import Stream, World, anchor_now
+from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +100,6 @@ def run(options: Options, arena: Arena, spark: SparkSession, say: Callable[[str]
     say(f"{options.events:,} messages in Kafka, {options.events / produced:,.0f} a second")
     sides, notes = _sides(options, arena, spark, stream)
     samples: Samples = {side.name: [] for side in sides}
-    spark.sparkContext.setLogLevel("ERROR")
     for side in sides:
         _once(side, arena, say, label="warm-up")
     for repetition in range(options.repeat):
@@ -110,11 +110,12 @@ def run(options: Options, arena: Arena, spark: SparkSession, say: Callable[[str]
 
 def _sides(options: Options, arena: Arena, spark: SparkSession, stream: Stream) -> tuple[list[Side], list[str]]:
     every = [*_bare_sides(arena, spark, stream.count), *_job_sides(options, arena, spark, stream)]
-    there = [side for name in SIDES for side in every if side.name == name and name in options.sides]
     notes = []
-    if "silver_python" in options.sides and job_sides.python_settings(arena.settings) is None:
-        notes.append("silver_python was left out: STREAM_ENGINE=python is not supported yet")
-    return there, notes
+    try:
+        every.append(_silver("silver_python", job_sides.with_engine(arena.settings, "python"), None, stream))
+    except ConfigurationError as error:
+        notes.append(f"silver_python was left out: {error}")
+    return [side for name in options.sides for side in every if side.name == name], notes
 
 
 def _bare_sides(arena: Arena, spark: SparkSession, rows: int) -> list[Side]:
@@ -131,24 +132,22 @@ def _bare_sides(arena: Arena, spark: SparkSession, rows: int) -> list[Side]:
 
 
 def _job_sides(options: Options, arena: Arena, spark: SparkSession, stream: Stream) -> list[Side]:
-    def silver(engine: Settings, session: SparkSession | None, folder: Path) -> Run:
-        own = placed(engine, folder)
-        job_sides.fresh(own)
-        return Run(work=partial(job_sides.take_in, own, session), check=partial(job_sides.check, own, stream.truth))
-
     def trending(folder: Path) -> Run:
         own = placed(arena.settings, folder)
         job_sides.fill_trending(own, options.trending_rows)
         return Run(work=partial(job_sides.chart, own, spark, rows=options.trending_rows))
 
-    sides = [
-        Side(name="silver", prepare=partial(silver, arena.settings, spark)),
-        Side(name="trending", prepare=trending),
-    ]
-    python = job_sides.python_settings(arena.settings)
-    if python is not None:
-        sides.append(Side(name="silver_python", prepare=partial(silver, python, None)))
-    return sides
+    silver = _silver("silver", job_sides.with_engine(arena.settings, "spark"), spark, stream)
+    return [silver, Side(name="trending", prepare=trending)]
+
+
+def _silver(name: str, settings: Settings, spark: SparkSession | None, stream: Stream) -> Side:
+    def begin(folder: Path) -> Run:
+        own = placed(settings, folder)
+        job_sides.fresh(own)
+        return Run(work=partial(job_sides.take_in, own, spark), check=partial(job_sides.check, own, stream.truth))
+
+    return Side(name=name, prepare=begin)
 
 
 def _once(side: Side, arena: Arena, say: Callable[[str], None], *, label: str) -> Sample:

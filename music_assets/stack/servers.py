@@ -221,4 +221,6 @@ def _run(command: tuple[str, ...], failure: str, stdin: str = "") -> None:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, cwd="/")
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise StackError(f"{failure}: {lines[-1]}")
+        # Of a Java error the frames come last and say nothing to a person.
+        said = [line for line in lines if not line.startswith("\t")] or lines
+        raise StackError(f"{failure}: {said[-1]}")

@@ -1,0 +1,56 @@
+"""The command `music bench`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from music_assets.settings import settings
+
+_WIDTH = 160
+"""Of the lines where the output is no terminal: a log file should not break a table."""
+
+bench = typer.Typer(no_args_is_help=True, help="Measurements, each on a broker and a lake of its own.")
+
+
+@bench.callback()
+def _group() -> None:
+    """Keep `stream` a command of its own while it is the only one."""
+
+
+@bench.command()
+def stream(
+    *,
+    mode: Annotated[str, typer.Option(help="throughput, dedup, latency, catchup or soak.")] = "throughput",
+    json: Annotated[Path | None, typer.Option(help="Where every raw figure goes.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Of all modes but throughput: spark or python.")] = None,
+    events: Annotated[int | None, typer.Option(min=100, help="Messages in Kafka.")] = None,
+    repeat: Annotated[int | None, typer.Option(min=1, help="Timed runs of each side.")] = None,
+    sides: Annotated[list[str] | None, typer.Option(help="Of throughput: only these; may be repeated.")] = None,
+    trending_rows: Annotated[int | None, typer.Option(min=100, help="Of throughput: rows of the chart.")] = None,
+    sizes: Annotated[list[int] | None, typer.Option(min=1, help="Of dedup: stored rows; may be repeated.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1, help="Of latency and soak: events a second.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.05, max=55, help="Of latency and soak: how long.")] = None,
+    warm_up_seconds: Annotated[float | None, typer.Option(min=0, help="Of latency: not counted.")] = None,
+) -> None:
+    """Measure the streams against bare code on the same messages; exit code 1 when a limit is missed."""
+    from music_assets.bench.run import mode_of, options_of, run
+
+    given = {"engine": engine, "events": events, "repeat": repeat, "sides": sides, "trending_rows": trending_rows,
+             "sizes": sizes, "rate": rate, "minutes": minutes, "warm_up_seconds": warm_up_seconds}  # fmt: skip
+    options = options_of(mode_of(mode), given)
+    console, started = Console(), time.monotonic()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+
+    def say(sentence: str) -> None:
+        console.print(f"{time.monotonic() - started:7.1f} s  {sentence}", highlight=False, markup=False)
+
+    report = run(options, settings(), say)
+    if json is not None:
+        report.write(json)
+    report.show(console)
+    if report.missed:
+        raise typer.Exit(1)

@@ -1,0 +1,118 @@
+"""The stream service as a process of its own, and how much memory it takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from music_assets.bench.machine import cpu_seconds
+from music_assets.settings import child_environment
+from music_assets.stack import applications
+from music_assets.stack.memory import tree_mb
+from music_assets.stack.single import running
+from streaming.errors import TimeoutExpiredError, UnavailableError
+from streaming.lake import Lake
+from streaming.ledger import Partition, end_offsets
+from streaming.topics.admin import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from music_assets.settings import Settings
+
+_GRACE_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 1.0
+
+
+@dataclass
+class Service:
+    """A running service.
+
+    Attributes:
+        pid: of its process; Spark's JVM is a child of it.
+        memory: (seconds since its start, MiB of the process tree as the sum of PSS).
+    """
+
+    pid: int
+    memory: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def peak_mb(self) -> float:
+        """Most memory of the process tree at once, in MiB."""
+        return max((each for _, each in self.memory), default=0.0)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of the process tree so far."""
+        return cpu_seconds(self.pid)
+
+
+@contextmanager
+def serving(settings: Settings, folder: Path, *, sample_seconds: float) -> Iterator[Service]:
+    """Run all jobs; they end in order with the block.
+
+    Args:
+        settings: of the service.
+        folder: of its log.
+        sample_seconds: time between two looks at its memory.
+
+    Raises:
+        StackError: it does not start.
+        UnavailableError: it ended before the block did.
+    """
+    part = applications.streams(settings)
+    with running(part, folder, environment=child_environment(settings), grace_seconds=_GRACE_SECONDS) as process:
+        service, stop = Service(process.pid), threading.Event()
+        thread = threading.Thread(target=_sample, args=(service, stop, sample_seconds), name="memory", daemon=True)
+        thread.start()
+        try:
+            yield service
+        finally:
+            stop.set()
+            thread.join()
+        if process.poll() is not None:
+            raise UnavailableError(f"the stream service ended with {process.returncode} while it was measured")
+
+
+def _sample(service: Service, stop: threading.Event, every: float) -> None:
+    started = time.monotonic()
+    while not stop.is_set():
+        service.memory.append((time.monotonic() - started, tree_mb(service.pid)))
+        stop.wait(every)
+
+
+def behind(settings: Settings) -> int:
+    """Return how many positions on the broker the ledger does not cover yet."""
+    ends = end_offsets(Lake(settings.lake_root))
+    return sum(
+        end - ends.get(Partition(state.topic_id, number), state.first_offsets[number])
+        for state in describe(settings.bootstrap_servers).values()
+        for number, end in state.end_offsets.items()
+    )
+
+
+def wait_until_current(
+    settings: Settings, *, seconds: float, look: Callable[[int], object] = lambda _left: None
+) -> float:
+    """Wait until the ledger covers all that is on the broker; return the seconds it took.
+
+    Args:
+        settings: of the broker and the lake.
+        seconds: to wait at most.
+        look: told how many positions are left, whenever that changes.
+
+    Raises:
+        TimeoutExpiredError: it did not get there in time.
+    """
+    started, before = time.monotonic(), -1
+    while left := behind(settings):
+        if left != before:
+            look(left)
+        before = left
+        if time.monotonic() - started > seconds:
+            raise TimeoutExpiredError(f"silver is {left} messages behind after {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)
+    return time.monotonic() - started

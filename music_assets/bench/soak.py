@@ -1,0 +1,126 @@
+"""A steady load for a while: whether the service's memory stays where it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from music_assets.bench import machine
+from music_assets.bench.arena import Arena, placed
+from music_assets.bench.figures import last_part, median, slope
+from music_assets.bench.job_sides import check, with_engine
+from music_assets.bench.load import Load
+from music_assets.bench.report import Report, Requirement, Rows, number
+from music_assets.bench.service import serving, wait_until_current
+from music_assets.bench.workload import Truth, World, anchor_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SAMPLE_SECONDS: Final = 5.0
+_COUNTED: Final = 2 / 3
+"""The first third is for filling the heap and the caches once."""
+
+_GROWTH_LIMIT: Final = 0.05
+_CURRENT_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+        engine: `spark` or `python`.
+        rate: events a second over the four event topics.
+        minutes: how long.
+    """
+
+    engine: str = "spark"
+    rate: float = 2000
+    minutes: float = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flatness:
+    """How memory went in the counted part, in MiB.
+
+    Attributes:
+        median_mb: half of the samples are at most this.
+        max_mb: the largest sample.
+        slope_mb_per_minute: least squares.
+        growth: what the slope adds over the counted part, as a share of the median.
+    """
+
+    median_mb: float
+    max_mb: float
+    slope_mb_per_minute: float
+    growth: float
+
+
+def flatness(samples: Sequence[tuple[float, float]]) -> Flatness | None:
+    """Return how memory went in the last two thirds of the time, None of too few samples.
+
+    Args:
+        samples: (seconds, MiB).
+    """
+    counted = last_part(samples, _COUNTED)
+    per_second, middle = slope(counted), median([each for _, each in counted])
+    if per_second is None or not middle:
+        return None
+    return Flatness(
+        median_mb=middle,
+        max_mb=max(each for _, each in counted),
+        slope_mb_per_minute=per_second * 60,
+        growth=per_second * (counted[-1][0] - counted[0][0]) / middle,
+    )
+
+
+def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
+    """Measure.
+
+    Args:
+        options: what.
+        arena: where.
+        say: told what is being done.
+
+    Raises:
+        TimeoutExpiredError: silver is not current two minutes after the load's end.
+        IntegrityError: the ledger counts something else than was sent.
+    """
+    facts = machine.facts()
+    load = Load(arena.settings.bootstrap_servers, World(19, anchor_now()), options.rate, remember=False)
+    with arena.folder("soak") as folder:
+        settings = with_engine(placed(arena.settings, folder), options.engine)
+        with serving(settings, arena.home, sample_seconds=_SAMPLE_SECONDS) as service:
+            say(f"service is up; {options.rate:g} events a second for {options.minutes:g} minutes")
+            cpu = service.cpu_seconds()
+            load.run(options.minutes * 60)
+            samples = list(service.memory)
+            cores = (service.cpu_seconds() - cpu) / (options.minutes * 60)
+            left = wait_until_current(settings, seconds=_CURRENT_SECONDS)
+        check(settings, Truth(stored=load.taken, duplicate=0, dead_lettered=0))
+    measured = {"accepted": load.taken, "seconds_to_current": left, "service_cores": cores, "memory_mb": samples}
+    return _report(options, facts, measured, flatness(samples))
+
+
+def _report(options: Options, facts: dict[str, Any], measured: dict[str, Any], found: Flatness | None) -> Report:
+    figures = asdict(found) if found else {}
+    return Report(
+        mode="soak",
+        machine=facts,
+        options=asdict(options),
+        measured={**measured, "last_two_thirds": figures},
+        requirements=[
+            Requirement(
+                name="memory growth over the last two thirds", value=found.growth if found else None,
+                limit=_GROWTH_LIMIT, direction="at most", note="by the slope, as a share of the median",
+            )
+        ],
+        tables=[
+            Rows(
+                title=f"{measured['accepted']:,} events; the service takes {measured['service_cores']:.2f} cores",
+                columns=("last two thirds", ""),
+                rows=[(name, number(value, 3)) for name, value in figures.items()],
+            )
+        ],
+    )  # fmt: skip
