@@ -71,6 +71,11 @@ class Settings(BaseSettings):
     max_offsets_per_trigger: int = Field(
         500_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
     )
+    features_port: Port = Field(9109, description="Metrics, health and control of the listeners' features.")
+    redis_port: Port = Field(16379, description="Port of the embedded Redis.")
+    redis_url: str | None = Field(
+        None, description="Redis of your own, `redis://host:port/0`; empty: the embedded one."
+    )
     dagster_port: Port = Field(3000, description="Port of the Dagster UI, where materialisations are reported.")
 
     @field_validator("music_home", "jars_path", mode="after")
@@ -120,6 +125,16 @@ class Settings(BaseSettings):
     def embedded_kafka(self) -> bool:
         """Whether the broker is ours to start."""
         return not self.kafka_bootstrap_servers
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether Redis is ours to start."""
+        return self.redis_url is None
+
+    @property
+    def redis(self) -> str:
+        """URL of the Redis to talk to: yours, or the embedded one."""
+        return self.redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
 
     @property
     def lake_root(self) -> Path:

@@ -15,7 +15,7 @@ BATCH_SECONDS: Final = Histogram(
     "stream_batch_duration_seconds",
     "How long a batch took, commits included.",
     ["query"],
-    buckets=(0.5, 1, 2.5, 5, 10, 20, 40, 80, 160),
+    buckets=(0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160),
     registry=REGISTRY,
 )
 LAST_BATCH: Final = Gauge(
@@ -23,4 +23,11 @@ LAST_BATCH: Final = Gauge(
 )
 LAG: Final = Gauge(
     "stream_consumer_lag", "Positions not accounted for yet.", ["query", "topic", "partition"], registry=REGISTRY
+)
+EVENT_DELAY: Final = Histogram(
+    "stream_event_delay_seconds",
+    "From the broker's timestamp of a batch's oldest event to its commit.",
+    ["query"],
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+    registry=REGISTRY,
 )

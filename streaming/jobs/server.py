@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import structlog
@@ -15,11 +15,25 @@ from streaming.errors import ConfigurationError, MusicError
 from streaming.jobs.metrics import REGISTRY
 
 if TYPE_CHECKING:
-    from streaming.jobs.service import StreamService
+    from streaming.control import RunReport
 
 _TEXT: Final = "text/plain; charset=utf-8"
 
 log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """What can be asked."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it does its work."""
+
+    def run(self, job: str) -> RunReport:
+        """Bring a job up to now, and wait for it."""
+
+    def stop(self) -> None:
+        """Ask it to end in order."""
 
 
 class ControlServer(ThreadingHTTPServer):
@@ -33,7 +47,7 @@ class ControlServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, port: int, service: StreamService) -> None:
+    def __init__(self, port: int, service: Service) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.service = service
 
@@ -48,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "/health" if self.server.service.healthy:
                 self._answer(HTTPStatus.OK, b"ok\n")
             case "/health":
-                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the silver stream does not run\n")
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the stream does not run\n")
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, b"valid: GET /metrics, GET /health, POST /run?job=NAME\n")
 
