@@ -84,7 +84,7 @@ def _features(chosen: Settings, *, once: bool) -> None:
         for name, progress in features.run_once(chosen).tables.items():
             log.info("current", table=name, added=progress.rows_added, total=progress.rows_total)
         return
-    stream = features.service(chosen)
+    stream = features.FeatureStream(chosen)
     try:
         with _control(chosen.features_port, stream):
             stream.serve()

@@ -1,14 +1,14 @@
-"""Reads the event topics as one member of a consumer group, from wherever it is told to begin."""
+"""Reads every partition of the event topics from wherever it is told to begin."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streaming.errors import ConfigurationError, UnavailableError
-from streaming.topics import event_topics
+from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,72 +18,50 @@ if TYPE_CHECKING:
 _LINGER_SECONDS: Final = 0.01
 """How long a batch waits for more after its first message: a batch costs three round trips to Redis."""
 
-_SESSION_MS: Final = 6_000
-"""After this the partitions of a killed member go to another; less than a broker allows by default is refused."""
-
 _QUEUE_KB: Final = 4_096
 """Fetched ahead per partition: a second's work, and 48 MB for the twelve partitions of the event topics."""
 
+_CLOSE_SECONDS: Final = 3.0
+
 
 class EventConsumer:
-    """One member of the group.
+    """The consumer of one group.
 
-    Offsets are committed for people and their tools only: where to begin is the caller's knowledge, and until `place`
-    says it nothing is read.
+    It takes its partitions itself and commits offsets for people and their tools only: where to begin is the caller's
+    knowledge. So a restarted process waits for no session of its killed forerunner, and a broker that restarts has no
+    membership to deny.
 
     Args:
         bootstrap_servers: the brokers.
-        group: the consumer group.
-        instance: name under which a restarted member gets its partitions back at once; None: a passing member.
+        group: whose offsets are committed.
 
     Attributes:
-        assigned: topic and partition of what this member is to read.
-        placed: whether it was told where to begin; a change of the assignment or an error makes it False.
+        placed: whether it was told where to begin; an error makes it False.
     """
 
-    def __init__(self, bootstrap_servers: str, *, group: str, instance: str | None) -> None:
-        self.assigned: list[tuple[str, int]] = []
+    def __init__(self, bootstrap_servers: str, *, group: str) -> None:
         self.placed = False
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": group,
                 "client.id": group,
-                **({"group.instance.id": instance} if instance else {}),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
-                "partition.assignment.strategy": "range",
-                "session.timeout.ms": _SESSION_MS,
-                "heartbeat.interval.ms": _SESSION_MS // 3,
                 "queued.max.messages.kbytes": _QUEUE_KB,
                 "fetch.queue.backoff.ms": 20,
                 "log_level": 0,
             }
         )
-        self._consumer.subscribe(
-            [topic.name for topic in event_topics()],
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_revoke,
-        )
-
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.assigned = sorted((each.topic, each.partition) for each in partitions)
-        self.placed = False
-        consumer.assign([])
-
-    def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        self.assigned = []
-        self.placed = False
 
     def place(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Read on from these offsets, one per assigned partition.
+        """Read on from these offsets, by topic and partition.
 
         Raises:
-            UnavailableError: the group takes no assignment now.
+            UnavailableError: Kafka takes no assignment now.
         """
         try:
-            self._consumer.assign([TopicPartition(*partition, offset) for partition, offset in offsets.items()])
+            self._consumer.assign(_parts(offsets))
         except KafkaException as error:
             raise _unavailable(error.args[0]) from error
         self.placed = True
@@ -92,19 +70,17 @@ class EventConsumer:
         """Read nothing until the next `place`."""
         if self.placed:
             self.placed = False
-            with suppress(KafkaException):  # no member any more: there is nothing to stop
-                self._consumer.assign([])
+            self._consumer.unassign()
 
     def take(self, limit: int, seconds: float) -> list[Message]:
-        """Return what waits, oldest first within a partition; empty while not placed.
+        """Return what waits, oldest first within a partition.
 
         Args:
             limit: messages at most.
             seconds: to wait for the first.
 
         Raises:
-            ConfigurationError: another process took this member's name.
-            UnavailableError: the broker refused something; `placed` is False then.
+            UnavailableError: Kafka refused something; `placed` is False then.
         """
         try:
             first = self._consumer.poll(seconds)
@@ -112,21 +88,11 @@ class EventConsumer:
         except KafkaException as error:
             self.unplace()
             raise _unavailable(error.args[0]) from error
-        if not self.placed:
-            return []
         for message in found:
             if (refused := message.error()) is not None:
                 self.unplace()
                 raise _unavailable(refused)
         return found
-
-    def stay(self) -> None:
-        """Stay a member of the group while nothing is read.
-
-        Raises:
-            ConfigurationError: another process took this member's name.
-        """
-        self.take(1, 0)
 
     def end_offset(self, topic: str, partition: int) -> int | None:
         """Return the end of a partition as of the last answer of the broker, None when there was none yet."""
@@ -134,21 +100,21 @@ class EventConsumer:
         return end if end >= 0 else None
 
     def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Tell the group how far this member is; a broker that does not take it is no error."""
+        """Tell the group how far it is; a broker that does not take it is no error."""
         if offsets:
-            parts = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
             with suppress(KafkaException):
-                self._consumer.commit(offsets=parts, asynchronous=True)
+                self._consumer.commit(offsets=_parts(offsets), asynchronous=True)
 
     def close(self) -> None:
-        """Leave."""
-        self._consumer.close()
+        """Close the connections, without waiting long for a broker that is away to take the last commit."""
+        closing = threading.Thread(target=self._consumer.close, name="close-kafka", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
 
 
-def _unavailable(error: KafkaError) -> ConfigurationError | UnavailableError:
-    if error.fatal():
-        # The one that happens: two processes with one group.instance.id.
-        return ConfigurationError(
-            f"FEATURES_PORT: another process of this host takes the events in with the same one ({error.str()})"
-        )
-    return UnavailableError(f"Kafka does not give the events: {error.name()}")
+def _parts(offsets: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
+    return [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+
+
+def _unavailable(error: KafkaError) -> UnavailableError:
+    return UnavailableError(f"Kafka does not give the events ({error.name()}); is it up?")

@@ -7,7 +7,6 @@ features are built from silver first. What is away is waited for.
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -44,14 +43,13 @@ class FeatureStream:
 
     Args:
         settings: where things are.
-        instance: name of the service, under which it gets its partitions back at once after a kill.
         patience: seconds for which a part may be away before that is an error.
     """
 
-    def __init__(self, settings: Settings, *, instance: str | None = None, patience: float = float("inf")) -> None:
+    def __init__(self, settings: Settings, *, patience: float = float("inf")) -> None:
         self._servers = settings.bootstrap_servers
         self._store = OnlineStore(settings.redis)
-        self._consumer = EventConsumer(self._servers, group=FEATURES, instance=instance)
+        self._consumer = EventConsumer(self._servers, group=FEATURES)
         self._writer = FeatureWriter(settings, self._store, self._consumer, on_progress=self._progress)
         self._patience = patience
         self._stopping = threading.Event()
@@ -69,11 +67,7 @@ class FeatureStream:
         self._stopping.set()
 
     def serve(self) -> None:
-        """Take events in until `stop` is called.
-
-        Raises:
-            ConfigurationError: another process runs under the same name.
-        """
+        """Take events in until `stop` is called."""
         while not self._stopping.is_set():
             self._turn()
 
@@ -99,7 +93,7 @@ class FeatureStream:
         return self._until_current(lambda: time.sleep(_SHORTEST_PAUSE_SECONDS))
 
     def close(self) -> None:
-        """Leave the group and close the connections."""
+        """Say how far it is, and close the connections."""
         self._writer.tell_group()
         self._consumer.close()
         self._store.close()
@@ -143,13 +137,11 @@ class FeatureStream:
             raise UnavailableError(str(error)) from error
         self._stopping.wait(self._pause)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
-        self._consumer.stay()
 
     def _progress(self) -> None:
         if self._stopping.is_set():
             raise UnavailableError(f"{FEATURES} was asked to stop while it built the features")
         self._turned_at = time.monotonic()
-        self._consumer.stay()
 
 
 def has_passed(store: OnlineStore, states: dict[str, TopicState]) -> bool:
@@ -180,8 +172,3 @@ def run_once(settings: Settings) -> RunReport:
         return stream.catch_up()
     finally:
         stream.close()
-
-
-def service(settings: Settings) -> FeatureStream:
-    """Return the job as the service of this host and port."""
-    return FeatureStream(settings, instance=f"{socket.gethostname()}:{settings.features_port}")

@@ -59,28 +59,27 @@ def rebuild(
         RedisError: Redis does not answer.
     """
     started = time.monotonic()
-    token = store.begin_rebuild(on_progress)
+    store.begin_rebuild(on_progress)
     covered = ledger.end_offsets(lake) if lake.exists(LEDGER) else {}
-    rows = _add_silver(store, lake, covered, token=token, on_progress=on_progress) if covered else 0
+    rows = _add_silver(store, lake, covered, on_progress=on_progress) if covered else 0
     positions = {
         (name, number): Position(state.topic_id, covered.get(Partition(state.topic_id, number), first))
         for name, state in states.items()
         for number, first in state.first_offsets.items()
     }
-    store.end_rebuild(token, positions)
+    store.end_rebuild(positions)
     log.info("features_rebuilt", rows=rows, seconds=round(time.monotonic() - started, 1))
 
 
 def _add_silver(
-    store: OnlineStore, lake: Lake, covered: Mapping[Partition, int], *, token: str,
-    on_progress: Callable[[], object],
-) -> int:  # fmt: skip
+    store: OnlineStore, lake: Lake, covered: Mapping[Partition, int], *, on_progress: Callable[[], object]
+) -> int:
     now = datetime.now(UTC)
     kept = _listeners(lake, since=now - timedelta(seconds=KEEP_SECONDS))
     rows = 0
     for topic in event_topics():
         for batch in _read(lake, topic, _COLUMNS, _within(covered)):
-            store.add(_events(batch, topic, kept, now=now), token=token, now=microseconds(now))
+            store.add(_events(batch, topic, kept, now=now), now=microseconds(now))
             rows += batch.num_rows
             on_progress()
     return rows

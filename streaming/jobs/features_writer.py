@@ -128,26 +128,26 @@ class FeatureWriter:
         self._epoch = ""
         self._topic_ids: dict[str, str] = {}
         self._stored: dict[tuple[str, int], Position | None] = {}
+        self._told: dict[tuple[str, int], int] = {}
         self._noted_at = self._looked_at = 0.0
 
     def step(self) -> None:
         """Take a batch in, if one is there, and find the place first if it is not known.
 
         Raises:
-            ConfigurationError: another process took this one's name in the group.
             UnavailableError: the broker, the place in the log or the right to rebuild is not there.
             RedisError: Redis does not answer.
         """
-        if self._consumer.assigned and not self._consumer.placed:
+        if not self._consumer.placed:
             self._place()
         messages = self._consumer.take(_MESSAGES, _POLL_SECONDS)
         if messages:
             self._take_in(messages)
         now = time.monotonic()
-        if self._consumer.placed and now - self._noted_at >= _NOTE_SECONDS:
+        if now - self._noted_at >= _NOTE_SECONDS:
             self._noted_at = now
             self._note()
-        if self._consumer.placed and now - self._looked_at >= _TOPICS_SECONDS:
+        if now - self._looked_at >= _TOPICS_SECONDS:
             self._looked_at = now
             self._look()
 
@@ -159,11 +159,10 @@ class FeatureWriter:
             epoch = self._store.epoch()
         if epoch is None:
             raise PlaceLostError("Redis lost the features that were just built")
-        for topic, partition in self._stored:
-            metrics.LAG.remove(FEATURES, topic, str(partition))
         self._epoch = epoch
         self._topic_ids = {name: state.topic_id for name, state in states.items()}
-        self._stored = positions(self._store.redis, self._consumer.assigned)
+        wanted = [(name, number) for name, state in states.items() for number in state.end_offsets]
+        self._stored = positions(self._store.redis, wanted)
         offsets = {at: begin(position, states[at[0]], at[1]) for at, position in self._stored.items()}
         self._consumer.place(offsets)
         self._noted_at, self._looked_at = 0.0, time.monotonic()
@@ -196,9 +195,10 @@ class FeatureWriter:
                 metrics.LAG.labels(FEATURES, topic, str(partition)).set(lag)
 
     def tell_group(self) -> None:
-        """Commit the offsets to the group, for people and their tools."""
+        """Commit to the group what moved, for people and their tools."""
         offsets = {at: position.offset for at, position in self._stored.items() if position}
-        self._consumer.commit(offsets)
+        self._consumer.commit({at: offset for at, offset in offsets.items() if self._told.get(at) != offset})
+        self._told = offsets
 
     def _look(self) -> None:
         """A topic that was made anew gives messages under the old one's offsets: find the place again."""

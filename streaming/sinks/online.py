@@ -27,6 +27,7 @@ REBUILD_SECONDS: Final = 30
 """How long the claim of a killed process on the rebuild stands."""
 
 _SCAN: Final = 1000
+_TAKEN_OVER: Final = "another process took over to rebuild the features in Redis, or a listener was forgotten"
 _CONNECT_SECONDS: Final = 2
 _ANSWER_SECONDS: Final = 10
 
@@ -45,6 +46,7 @@ class OnlineStore:
         self.redis: Any = Redis.from_url(
             url, socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
         )
+        self._token = uuid4().hex
 
     def close(self) -> None:
         """Close the connections."""
@@ -78,8 +80,8 @@ class OnlineStore:
         """
         return transact(self.redis, batch, Guard(key=EPOCH_KEY, value=epoch), now=now)
 
-    def begin_rebuild(self, on_progress: Callable[[], object]) -> str:
-        """Remove everything of every version of the layout, and return the token to go on with.
+    def begin_rebuild(self, on_progress: Callable[[], object]) -> None:
+        """Remove everything of every version of the layout; an attempt of this store's own that failed is replaced.
 
         Args:
             on_progress: called every thousand keys.
@@ -87,8 +89,7 @@ class OnlineStore:
         Raises:
             UnavailableError: another process rebuilds.
         """
-        token = uuid4().hex
-        if not self.redis.set(REBUILD_KEY, token, nx=True, ex=REBUILD_SECONDS):
+        if not self.redis.set(REBUILD_KEY, self._token, nx=True, ex=REBUILD_SECONDS) and not self._rebuilds():
             raise UnavailableError("another process rebuilds the features in Redis, or was killed while it did")
         self.redis.unlink(EPOCH_KEY)
         doomed: list[bytes] = []
@@ -98,26 +99,28 @@ class OnlineStore:
             if len(doomed) >= _SCAN:
                 self.redis.unlink(*doomed)
                 doomed = []
-                self._extend(token)
+                self._extend()
                 on_progress()
         if doomed:
             self.redis.unlink(*doomed)
-        return token
 
-    def _extend(self, token: str) -> None:
-        _check(token, self.redis.get(REBUILD_KEY))
-        self.redis.expire(REBUILD_KEY, REBUILD_SECONDS)
+    def _rebuilds(self) -> bool:
+        return bool(self.redis.get(REBUILD_KEY) == self._token.encode())
 
-    def add(self, batch: Batch, *, token: str, now: int) -> None:
+    def _extend(self) -> None:
+        if not self._rebuilds() or not self.redis.expire(REBUILD_KEY, REBUILD_SECONDS):
+            raise PlaceLostError(_TAKEN_OVER)
+
+    def add(self, batch: Batch, *, now: int) -> None:
         """Add events while a rebuild runs.
 
         Raises:
             PlaceLostError: another process took over.
         """
-        self._extend(token)
-        transact(self.redis, batch, Guard(key=REBUILD_KEY, value=token), now=now)
+        self._extend()
+        transact(self.redis, batch, Guard(key=REBUILD_KEY, value=self._token), now=now)
 
-    def end_rebuild(self, token: str, positions: Mapping[tuple[str, int], Position]) -> None:
+    def end_rebuild(self, positions: Mapping[tuple[str, int], Position]) -> None:
         """Let what was rebuilt count, as of these positions.
 
         Raises:
@@ -126,15 +129,11 @@ class OnlineStore:
         """
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.watch(REBUILD_KEY)
-            _check(token, pipe.get(REBUILD_KEY))
+            if pipe.get(REBUILD_KEY) != self._token.encode():
+                raise PlaceLostError(_TAKEN_OVER)
             pipe.multi()
             for partition, position in positions.items():
                 pipe.set(position_key(*partition), str(position))
             pipe.set(EPOCH_KEY, uuid4().hex, ex=EPOCH_SECONDS)
             pipe.unlink(REBUILD_KEY)
             pipe.execute()
-
-
-def _check(token: str, held: bytes | None) -> None:
-    if held is None or held.decode() != token:
-        raise PlaceLostError("another process took over to rebuild the features in Redis")
