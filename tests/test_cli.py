@@ -42,7 +42,7 @@ def test_status_works_when_everything_is_down(run: Music, make_settings) -> None
     said = run(make_settings(), "status")
 
     assert said.returncode == 0, said.stderr
-    assert said.stdout.count(" down ") == 8
+    assert said.stdout.count(" down ") == 9
     assert "broker away" in said.stdout
     assert "last batch: none yet" in said.stdout
     assert "\x1b" not in said.stdout
@@ -79,7 +79,7 @@ def test_a_home_that_cannot_be_written_is_one_line(command: str, tmp_path: Path,
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["up", "bogus"], "there is no part bogus; valid: kafka, postgres, redis, streams, api, "),
+        (["up", "bogus"], "there is no part bogus; valid: kafka, postgres, redis, streams, features, api, "),
         (["lake", "show", "silver/bogus"], "there is no table 'silver/bogus'; valid: "),
         (["lake", "show", "lake/ledger"], "table lake/ledger is not in the lake at "),
         (["topics", "peek", "bogus"], "there is no topic 'bogus'; valid: "),

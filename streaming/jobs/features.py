@@ -17,12 +17,12 @@ from redis.exceptions import RedisError
 from streaming.control import FEATURES, FEATURES_ASSET, RunReport, TableProgress
 from streaming.errors import ConfigurationError, TimeoutExpiredError, UnavailableError
 from streaming.jobs.event_consumer import EventConsumer
-from streaming.jobs.features_writer import FeatureWriter, event_states
+from streaming.jobs.features_writer import FeatureWriter, begin, event_states
 from streaming.online import inventory, positions
 from streaming.sinks.online import REBUILD_SECONDS, OnlineStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from streaming.settings import Settings
     from streaming.topics.admin import TopicState
@@ -102,7 +102,7 @@ class FeatureStream:
         started, before = time.monotonic(), self._writer.added
         states = event_states(self._servers)
         try:
-            while not has_passed(self._store, states):
+            while behind(self._store, states) != 0:
                 if not self.healthy:
                     raise UnavailableError(f"{FEATURES} stopped before it was current")
                 if time.monotonic() - started > _CURRENT_TIMEOUT_SECONDS:
@@ -144,19 +144,18 @@ class FeatureStream:
         self._turned_at = time.monotonic()
 
 
-def has_passed(store: OnlineStore, states: dict[str, TopicState]) -> bool:
-    """Say whether the features cover all that these topics held.
+def behind(store: OnlineStore, states: Mapping[str, TopicState]) -> int | None:
+    """Return how many messages of those that these topics held are not taken in; None: all, and what was before them.
 
     Raises:
         RedisError: Redis does not answer.
     """
     if store.epoch() is None:
-        return False
-    wanted = {(name, number): end for name, state in states.items() for number, end in state.end_offsets.items()}
-    stored = positions(store.redis, [*wanted])
-    return all(
-        position is not None and position.topic_id == states[at[0]].topic_id and position.offset >= wanted[at]
-        for at, position in stored.items()
+        return None
+    stored = positions(store.redis, [(name, number) for name, state in states.items() for number in state.end_offsets])
+    return sum(
+        max(states[name].end_offsets[number] - begin(position, states[name], number), 0)
+        for (name, number), position in stored.items()
     )
 
 
@@ -172,3 +171,22 @@ def run_once(settings: Settings) -> RunReport:
         return stream.catch_up()
     finally:
         stream.close()
+
+
+def waiting(settings: Settings, *, seconds: float) -> int | None:
+    """Return how many of the messages that wait now are not in Redis after so many seconds; None: nothing is.
+
+    Raises:
+        UnavailableError: Redis or the broker is away.
+    """
+    deadline = time.monotonic() + seconds
+    states = event_states(settings.bootstrap_servers)
+    store = OnlineStore(settings.redis)
+    try:
+        while (left := behind(store, states)) != 0 and time.monotonic() < deadline:
+            time.sleep(_SHORTEST_PAUSE_SECONDS)
+    except RedisError as error:
+        raise UnavailableError(f"Redis does not answer ({error}); is it up?") from error
+    finally:
+        store.close()
+    return left

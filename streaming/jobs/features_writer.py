@@ -98,8 +98,6 @@ def begin(position: Position | None, state: TopicState, partition: int) -> int:
     first, end = state.first_offsets[partition], state.end_offsets[partition]
     if position is None or position.topic_id != state.topic_id:
         return first
-    if not first <= position.offset <= end:
-        log.warning("offsets_left_the_broker", query=FEATURES, wanted=position.offset, first=first, end=end)
     return min(max(position.offset, first), end)
 
 
@@ -165,6 +163,9 @@ class FeatureWriter:
         self._stored = positions(self._store.redis, wanted)
         offsets = {at: begin(position, states[at[0]], at[1]) for at, position in self._stored.items()}
         self._consumer.place(offsets)
+        for at, position in self._stored.items():
+            if position and position.topic_id == self._topic_ids[at[0]] and position.offset != offsets[at]:
+                log.warning("left_the_broker", query=FEATURES, topic=at[0], wanted=position.offset, begins=offsets[at])
         self._noted_at, self._looked_at = 0.0, time.monotonic()
         log.info("placed", query=FEATURES, partitions=len(offsets))
 
