@@ -113,10 +113,10 @@ class Listeners:
                 pause.wait(20 * gap_seconds)
         assert producer.flush(60) == 0
 
-    def put_raw(self, topic: str, *values: bytes | None, key: str | None = "broken") -> None:
+    def put_raw(self, topic: str, *values: bytes | None, key: str | None = "broken", partition: int = -1) -> None:
         producer = Producer({"bootstrap.servers": self.settings.bootstrap_servers, "linger.ms": 5})
         for value in values:
-            producer.produce(topic, key=key.encode() if key else None, value=value)
+            producer.produce(topic, key=key.encode() if key else None, value=value, partition=partition)
         assert producer.flush(30) == 0
 
     def catch_up(self) -> int:
