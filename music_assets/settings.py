@@ -28,10 +28,6 @@ class Settings(streaming_settings.Settings):
     postgres_password: SecretStr | None = Field(None, description="Its password.")
     postgres_db: str = Field("music", description="Its database.")
     warehouse_target: Literal["postgres", "snowflake"] = Field("postgres", description="Where dbt builds the marts.")
-    redis_port: Port = Field(16379, description="Port of the embedded Redis.")
-    redis_url: str | None = Field(
-        None, description="Redis of your own, `redis://host:port/0`; empty: the embedded one."
-    )
     api_port: Port = Field(8000, description="Port of the API.")
 
     @field_validator("warehouse_target")
@@ -56,16 +52,6 @@ class Settings(streaming_settings.Settings):
         password = f":{quote(self.postgres_password.get_secret_value(), safe='')}" if self.postgres_password else ""
         user = quote(self.postgres_user, safe="")
         return f"postgresql://{user}{password}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
-
-    @property
-    def embedded_redis(self) -> bool:
-        """Whether Redis is ours to start."""
-        return self.redis_url is None
-
-    @property
-    def redis(self) -> str:
-        """URL of the Redis to talk to: yours, or the embedded one."""
-        return self.redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
 
     @property
     def model_root(self) -> Path:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 JOBS: Final = ("stream_kafka_to_bronze", "stream_kafka_to_silver", "stream_trending_to_gold")
-"""The jobs by name, in the order in which one run of all goes through them."""
+"""The jobs on the lake by name, in the order in which one run of all goes through them."""
+
+FEATURES: Final = "stream_features_to_online"
+"""The job that fills Redis: a process of its own, with neither Spark nor the lake's lease."""
+
+FEATURES_ASSET: Final = "online/features"
+"""What it fills, in the place of a table's id."""
 
 
 class TableProgress(BaseModel):
@@ -121,7 +127,7 @@ class StreamClient:
         """Wait until a job has taken in all that was there when this was called.
 
         Args:
-            job: one of `JOBS`.
+            job: one that the service runs.
             timeout: seconds to wait.
 
         Raises:

@@ -15,7 +15,7 @@ class Entry:
     """One place.
 
     Attributes:
-        store: a layer of the lake or one of its tables, `kafka`, or a folder below `_checkpoints`.
+        store: a layer of the lake or one of its tables, `kafka`, `redis`, or a folder below `_checkpoints`.
         field: the column or part.
         holds: what of a person.
         way: how it is removed.
@@ -57,6 +57,13 @@ REGISTER: Final[tuple[Entry, ...]] = (
         reasons="text made for one listener",
         context="free text",
         recommendation_id="which exposure led here",
+    ),
+    Entry(
+        store="redis",
+        field="features",
+        holds="what a listener did lately, under the listener's id",
+        way="the keys are deleted",
+        delay=_AT_ONCE,
     ),
     Entry(
         store="lake/tombstones",

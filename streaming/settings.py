@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     )
     halt_dead_letters: int = Field(50, gt=0, description="Bad messages of a topic below which silver never halts.")
     redrive_attempts: int = Field(3, gt=0, description="How often one dead letter is sent again at most.")
+    features_port: Port = Field(9109, description="Metrics, health and control of the listeners' features.")
+    redis_port: Port = Field(16379, description="Port of the embedded Redis.")
+    redis_url: str | None = Field(
+        None, description="Redis of your own, `redis://host:port/0`; empty: the embedded one."
+    )
     dagster_port: Port = Field(3000, description="Port of the Dagster UI, where materialisations are reported.")
 
     @field_validator("music_home", "jars_path", mode="after")
@@ -121,6 +126,16 @@ class Settings(BaseSettings):
     def embedded_kafka(self) -> bool:
         """Whether the broker is ours to start."""
         return not self.kafka_bootstrap_servers
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether Redis is ours to start."""
+        return self.redis_url is None
+
+    @property
+    def redis(self) -> str:
+        """URL of the Redis to talk to: yours, or the embedded one."""
+        return self.redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
 
     @property
     def lake_root(self) -> Path:

@@ -56,7 +56,15 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 
 
 def _settings(home: Path, **overrides: Any) -> Settings:
-    ports = ("kafka_port", "postgres_embedded_port", "redis_port", "api_port", "dagster_port", "stream_port")
+    ports = (
+        "kafka_port",
+        "postgres_embedded_port",
+        "redis_port",
+        "api_port",
+        "dagster_port",
+        "stream_port",
+        "features_port",
+    )
     values = {"music_home": home, "jars_path": JARS, **{name: free_port() for name in ports}, **overrides}
     return Settings(_env_file=None, **values)
 

@@ -46,7 +46,7 @@ def test_status_works_when_everything_is_down(run: Music, make_settings) -> None
     said = run(make_settings(), "status")
 
     assert said.returncode == 0, said.stderr
-    assert said.stdout.count(" down ") == 8
+    assert said.stdout.count(" down ") == 9
     assert "broker away" in said.stdout
     assert "last batch: none yet" in said.stdout
     assert "\x1b" not in said.stdout
@@ -83,7 +83,7 @@ def test_a_home_that_cannot_be_written_is_one_line(command: str, tmp_path: Path,
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["up", "bogus"], "there is no part bogus; valid: kafka, postgres, redis, streams, api, "),
+        (["up", "bogus"], "there is no part bogus; valid: kafka, postgres, redis, streams, features, api, "),
         (["lake", "show", "silver/bogus"], "there is no table 'silver/bogus'; valid: "),
         (["lake", "show", "lake/ledger"], "table lake/ledger is not in the lake at "),
         (["topics", "peek", "bogus"], "there is no topic 'bogus'; valid: "),
@@ -298,9 +298,9 @@ def test_an_erasure_names_what_is_wrong_and_never_a_listener(run: Music, make_se
 
 
 def test_an_erasure_reads_its_ids_from_a_file_and_prints_a_receipt(
-    run: Music, broker: str, make_settings, tmp_path: Path
+    run: Music, broker: str, redis_url: str, make_settings, tmp_path: Path
 ) -> None:
-    settings = make_settings(kafka_bootstrap_servers=broker, stream_engine="python")
+    settings = make_settings(kafka_bootstrap_servers=broker, redis_url=redis_url, stream_engine="python")
     (tmp_path / "ids").write_text("somebody\n\nsomebody else\n", encoding="utf-8")
 
     said = run(settings, "lake", "erase", "--from", "ids", "--erasure-id", "request-7")

@@ -70,6 +70,7 @@ class Stack:
             servers.postgres(settings),
             servers.redis_server(settings),
             applications.streams(settings),
+            applications.features(settings),
             applications.api(settings),
             *applications.dagster(settings),
         ]

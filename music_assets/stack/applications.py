@@ -1,4 +1,4 @@
-"""The platform's own processes as parts: streams, API, and Dagster's code server, webserver and daemon."""
+"""The platform's own processes as parts: streams, features, API, and Dagster's code server, webserver and daemon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 
 from music_assets.stack.parts import DEPLOY, Part
 from music_assets.stack.process import socket_path, with_parent
-from streaming.control import StreamClient
+from streaming.control import FEATURES, StreamClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,19 @@ def streams(settings: Settings) -> Part:
         address=f"http://127.0.0.1:{settings.stream_port}/metrics",
         needs=("kafka",),
         start_seconds=300,
+    )
+
+
+def features(settings: Settings) -> Part:
+    """Return the job that fills the online store: a plain consumer."""
+    return Part(
+        name="features",
+        command=_python("streaming.jobs", FEATURES),
+        ready=StreamClient(settings.features_port).alive,
+        port=settings.features_port,
+        setting="FEATURES_PORT",
+        address=f"http://127.0.0.1:{settings.features_port}/metrics",
+        needs=("kafka", "redis"),
     )
 
 

@@ -1,4 +1,7 @@
-"""`python -m streaming.jobs NAME|all [--once]`: run the streaming jobs."""
+"""`python -m streaming.jobs NAME|all [--once]`: run the streaming jobs.
+
+`all` are the jobs on the lake, in one process; the features in Redis are a process of their own.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,23 @@ import argparse
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
-from streaming.control import JOBS
+from streaming.control import FEATURES, JOBS
 from streaming.errors import ConfigurationError, MusicError
 from streaming.jobs import LEASE_TIMEOUT_SECONDS, run_once
 from streaming.logs import configure
 from streaming.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyspark.sql import SparkSession
 
+    from streaming.jobs.server import Service
     from streaming.settings import Settings
 
 log = structlog.get_logger()
@@ -27,17 +34,20 @@ log = structlog.get_logger()
 def main(arguments: list[str]) -> int:
     """Run what the command line asks for and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m streaming.jobs", description=__doc__)
-    parser.add_argument("job", choices=[*JOBS, "all"])
+    parser.add_argument("job", choices=[*JOBS, FEATURES, "all"])
     parser.add_argument("--once", action="store_true", help="take in what is there and end")
     chosen = parser.parse_args(arguments)
     configure()
     try:
-        if chosen.once:
+        if chosen.job == FEATURES:
+            _features(settings(), once=chosen.once)
+        elif chosen.once:
             _once(chosen.job, settings())
         elif chosen.job == "all":
             _serve(settings())
         else:
-            raise ConfigurationError(f"{chosen.job} runs as a service only with the others; valid: all, or --once")
+            valid = f"all, {FEATURES}, or --once"
+            raise ConfigurationError(f"{chosen.job} runs as a service only with the others; valid: {valid}")
     except MusicError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -66,7 +76,6 @@ def _session(chosen: Settings) -> SparkSession | None:
 
 def _serve(chosen: Settings) -> None:
     from streaming.jobs.lease import lease
-    from streaming.jobs.server import ControlServer
     from streaming.jobs.service import StreamService
     from streaming.repair.switch import finish
 
@@ -75,16 +84,42 @@ def _serve(chosen: Settings) -> None:
         with lease(chosen.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
             finish(chosen)
             service = StreamService(chosen, spark)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: service.stop())
-            server = ControlServer(chosen.stream_port, service)
-            threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
-            log.info("serving", port=chosen.stream_port)
-            service.serve()
-            server.shutdown()
+            with _control(chosen.stream_port, service):
+                service.serve()
     finally:
         if spark is not None:
             spark.stop()
+
+
+def _features(chosen: Settings, *, once: bool) -> None:
+    from streaming.jobs import features
+
+    if once:
+        for name, progress in features.run_once(chosen).tables.items():
+            log.info("current", table=name, added=progress.rows_added, total=progress.rows_total)
+        return
+    stream = features.FeatureStream(chosen)
+    try:
+        with _control(chosen.features_port, stream):
+            stream.serve()
+    finally:
+        stream.close()
+
+
+@contextmanager
+def _control(port: int, service: Service) -> Iterator[None]:
+    """Let a service be asked on its port, and end it in order on SIGTERM and Ctrl-C."""
+    from streaming.jobs.server import ControlServer
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    server = ControlServer(port, service)
+    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
+    log.info("serving", port=port)
+    try:
+        yield
+    finally:
+        server.shutdown()
 
 
 if __name__ == "__main__":

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import redis
 import structlog
 
+from streaming import online
 from streaming.claims import ClaimIndex, as_digests
 from streaming.columns import listener_hash, mark_of
 from streaming.control import Receipt
-from streaming.errors import ConfigurationError, HaltedError
+from streaming.errors import ConfigurationError, HaltedError, UnavailableError
 from streaming.jobs import LEASE_TIMEOUT_SECONDS, intake
 from streaming.jobs.engine import Engine, engine
 from streaming.jobs.lease import lease
@@ -45,8 +47,19 @@ if TYPE_CHECKING:
 Forget = Callable[["Settings", Sequence[str]], None]
 """Removes listeners from a store beside the lake; can be repeated, and returns only when they are gone."""
 
-STORES: Final[dict[str, Forget]] = {}
-"""The stores beside the lake by the name they have in a receipt; whoever owns one adds it here."""
+
+def _forget_online(settings: Settings, listener_ids: Sequence[str]) -> None:
+    with redis.Redis.from_url(settings.redis) as client:
+        try:
+            online.forget(client, listener_ids)
+        except redis.RedisError as error:
+            raise UnavailableError(
+                "Redis does not answer, so the listeners' features are not gone yet; repeat the erasure when it does"
+            ) from error
+
+
+STORES: Final[dict[str, Forget]] = {"online": _forget_online}
+"""The stores beside the lake by the name they have in a receipt."""
 
 LISTENER_LENGTH: Final = 128
 _ERASURE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

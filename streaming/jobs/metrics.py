@@ -15,7 +15,7 @@ BATCH_SECONDS: Final = Histogram(
     "stream_batch_duration_seconds",
     "How long a batch took, commits included.",
     ["query"],
-    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160),
+    buckets=(0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160),
     registry=REGISTRY,
 )
 LAST_BATCH: Final = Gauge(
@@ -28,7 +28,7 @@ EVENT_DELAY: Final = Histogram(
     "stream_event_delay_seconds",
     "From when an event happened to when its row was committed; a sample of each batch.",
     ["query"],
-    buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400),
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400),
     registry=REGISTRY,
 )
 CLAIMS: Final = Gauge("stream_claim_index_keys", "Event ids that the index holds.", ["topic"], registry=REGISTRY)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from urllib.parse import parse_qs, urlsplit
 
 import structlog
@@ -16,17 +17,42 @@ from streaming.errors import ConfigurationError, MusicError
 from streaming.jobs.metrics import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic import BaseModel
 
-    from streaming.jobs.service import StreamService
+    from streaming.control import Receipt, RunReport, ServiceInfo
 
 _DOORS: Final = b"valid: GET /metrics, /health, /about, POST /run?job=NAME, POST /erase\n"
 _MOST_BYTES: Final = 16 << 20
 _TEXT: Final = "text/plain; charset=utf-8"
 
 log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """What can be asked."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it does its work."""
+
+    def run(self, job: str) -> RunReport:
+        """Bring a job up to now, and wait for it."""
+
+    def stop(self) -> None:
+        """Ask it to end in order."""
+
+
+@runtime_checkable
+class LakeService(Service, Protocol):
+    """One that writes to the lake can be asked more."""
+
+    def about(self) -> ServiceInfo:
+        """Say what there is to say of it."""
+
+    def erase(self, listener_ids: Sequence[str], erasure_id: str) -> Receipt:
+        """Erase listeners from the lake."""
 
 
 class ControlServer(ThreadingHTTPServer):
@@ -40,7 +66,7 @@ class ControlServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, port: int, service: StreamService) -> None:
+    def __init__(self, port: int, service: Service) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.service = service
 
@@ -52,12 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
         match urlsplit(self.path).path:
             case "/metrics":
                 self._answer(HTTPStatus.OK, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
-            case "/about":
+            case "/about" if isinstance(self.server.service, LakeService):
                 self._answer(HTTPStatus.OK, self.server.service.about().model_dump_json().encode(), "application/json")
             case "/health" if self.server.service.healthy:
                 self._answer(HTTPStatus.OK, b"ok\n")
             case "/health":
-                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the silver stream does not run\n")
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the stream does not run\n")
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, _DOORS)
 
@@ -67,12 +93,12 @@ class _Handler(BaseHTTPRequestHandler):
             case "/run":
                 job = parse_qs(url.query).get("job", [""])[0]
                 self._carry_out(lambda: self.server.service.run(job))
-            case "/erase":
-                self._carry_out(self._erase)
+            case "/erase" if isinstance(self.server.service, LakeService):
+                self._carry_out(partial(self._erase, self.server.service))
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, _DOORS)
 
-    def _erase(self) -> BaseModel:
+    def _erase(self, service: LakeService) -> BaseModel:
         try:
             length = int(self.headers.get("Content-Length") or 0)
             if not 0 <= length <= _MOST_BYTES:
@@ -81,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             # Pydantic's own sentence quotes what was sent, which names a listener.
             raise ConfigurationError("the body is not valid; valid: listener_ids, erasure_id as JSON") from error
-        return self.server.service.erase(asked.listener_ids, asked.erasure_id)
+        return service.erase(asked.listener_ids, asked.erasure_id)
 
     def _carry_out(self, action: Callable[[], BaseModel]) -> None:
         try:

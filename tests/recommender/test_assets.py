@@ -32,7 +32,7 @@ DEFINITIONS = [
     assets.leaderboard,
     assets.champion,
     online.bundle,
-    online.features,
+    online.histories,
     checks.nothing_under_test_was_known_before,
     checks.champion_beats_popularity,
     checks.champion_bundle_gives_its_known_answers,

@@ -26,7 +26,7 @@ class World:
     def __init__(self) -> None:
         self.instance = dg.DagsterInstance.ephemeral()
         every = [assets.interactions, assets.candidates_popularity, assets.candidates_ease, assets.leaderboard]
-        every += [assets.champion, online.bundle, online.features]
+        every += [assets.champion, online.bundle, online.histories]
 
         @dg.asset_check(asset=["recommender", "champion"], blocking=True)
         def whole() -> dg.AssetCheckResult:
@@ -74,7 +74,7 @@ def settled() -> World:
 
 def test_interactions_follow_the_marts_and_features_follow_them(settled: World) -> None:
     settled.moved("marts/fct_listens")
-    assert settled.asked_for() >= {"recommender/interactions", "online/features"}
+    assert settled.asked_for() >= {"recommender/interactions", "online/histories"}
     assert "recommender/candidates_ease" not in settled.asked_for(), "training waits for the night"
 
 

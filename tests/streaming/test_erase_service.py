@@ -28,10 +28,10 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def platform(broker: str, make_settings: MakeSettings) -> Platform:
+def platform(broker: str, redis_url: str, make_settings: MakeSettings) -> Platform:
     """A platform whose only JVM is the service's."""
     recreate_topics(broker)
-    return Platform(make_settings(kafka_bootstrap_servers=broker), None)  # type: ignore[arg-type]
+    return Platform(make_settings(kafka_bootstrap_servers=broker, redis_url=redis_url), None)  # type: ignore[arg-type]
 
 
 class Load:

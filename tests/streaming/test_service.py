@@ -33,7 +33,15 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 @contextmanager
 def service(platform: Platform, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     settings = platform.settings
-    names = ("music_home", "jars_path", "kafka_bootstrap_servers", "stream_port", "stream_engine", "dagster_port")
+    names = (
+        "music_home",
+        "jars_path",
+        "kafka_bootstrap_servers",
+        "stream_port",
+        "stream_engine",
+        "dagster_port",
+        "redis_url",
+    )
     environment = {name.upper(): str(getattr(settings, name)) for name in names}
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen(

@@ -1,0 +1,196 @@
+"""What is known of a listener at this moment, as one packed value: recent items, counts, last seen.
+
+The value is a function of the set of events: late ones and those out of order end where they would have been.
+
+- Recent items are ordered by event time, each once per event type, fifty at most. An event older than the fiftieth
+  changes the counts only.
+- An event counts in the total whatever its age, and in the last day if its time lies in the current hour of the clock
+  or in the 23 before it.
+- `last_seen` is the time of the latest event, not of the one that came last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from streaming.errors import IntegrityError
+from streaming.events import EventType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+KINDS: Final = (EventType.VIEW, EventType.CLICK, EventType.RATING, EventType.LISTEN)
+"""Values hold the place of a type in here: add new ones at the end only."""
+
+RECENT_ITEMS: Final = 50
+RECENT_BYTES: Final = 8192
+"""Upper bound of the packed recent items: an id may have 800 bytes, and fifty of those are 40 KB."""
+
+DAY_HOURS: Final = 24
+
+_HOUR: Final = 3_600_000_000
+_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_KIND_INDEX: Final = {kind: index for index, kind in enumerate(KINDS)}
+
+
+class Seen(NamedTuple):
+    """An event as far as features go.
+
+    Attributes:
+        kind: its type, by the place in `KINDS`.
+        item_id: with its kind.
+        at: microseconds since 1970.
+        digest: of its id; 0: the event is surely new, and its id need not be kept.
+    """
+
+    kind: int
+    item_id: str
+    at: int
+    digest: int
+
+
+class RecentItem(msgspec.Struct, array_like=True, frozen=True):
+    """An item a listener had to do with: when last (microseconds since 1970, event time), how, and which."""
+
+    at: int
+    kind: int
+    item_id: str
+
+    @property
+    def event_type(self) -> EventType:
+        """What the listener did with it."""
+        return KINDS[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What is known of a listener.
+
+    Attributes:
+        since: when counting began; None: nothing is known of this listener.
+        last_seen: time of the latest event.
+        total: events by type since then, each event id once.
+        last_day: those of the last 24 hours of the clock, the current one included.
+        recent: the latest items, newest first.
+    """
+
+    since: datetime | None
+    last_seen: datetime | None
+    total: dict[EventType, int]
+    last_day: dict[EventType, int]
+    recent: list[RecentItem]
+
+
+_Recent = TypeVar("_Recent")
+_Written = tuple[int, int, str]
+
+
+class _State(msgspec.Struct, Generic[_Recent], array_like=True):
+    """A value as it is packed; times in microseconds since 1970, hours by their number since 1970."""
+
+    since: int
+    last_seen: int
+    total: list[int]
+    hours: list[tuple[int, list[int]]]
+    recent: list[_Recent]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_writer: Final = msgspec.msgpack.Decoder(_State[_Written])
+_reader: Final = msgspec.msgpack.Decoder(_State[RecentItem])
+
+
+def microseconds(moment: datetime) -> int:
+    """Return a time with a zone as microseconds since 1970."""
+    return (moment - _START) // _MICROSECOND
+
+
+def digest(kind: int, event_id: str) -> int:
+    """Return what stands for an event id among a listener's: one id is one event per type, as silver has tables."""
+    return int.from_bytes(blake2b(f"{kind}:{event_id}".encode(), digest_size=8).digest(), signed=True)
+
+
+def seen(event_type: EventType, item_id: str, timestamp: datetime, event_id: str) -> Seen:
+    """Return an event as features see it."""
+    kind = _KIND_INDEX[event_type]
+    return Seen(kind, item_id, microseconds(timestamp), digest(kind, event_id))
+
+
+def merge(value: bytes | None, events: Iterable[Seen], *, now: int, since: int | None = None) -> bytes:
+    """Return a listener's value with events added that are not in it yet.
+
+    Args:
+        value: as stored; None: nothing is known yet.
+        events: the new ones.
+        now: microseconds since 1970; what is older than the last day leaves the hourly counts.
+        since: when counting began, where it was before `now`.
+
+    Raises:
+        IntegrityError: the value cannot be read.
+    """
+    state = _unpack(_writer, value) if value else _State[_Written](now, 0, [0] * len(KINDS), [], [])
+    state.since = min(state.since, since or now)
+    first_hour = now // _HOUR - DAY_HOURS + 1
+    hours = {hour: counts for hour, counts in state.hours if hour >= first_hour}
+    latest = {(kind, item): at for at, kind, item in state.recent}
+    for kind, item, at, _ in events:
+        state.total[kind] += 1
+        state.last_seen = max(state.last_seen, at)
+        if (hour := at // _HOUR) >= first_hour:
+            hours.setdefault(hour, [0] * len(KINDS))[kind] += 1
+        if at > latest.get((kind, item), -1):
+            latest[kind, item] = at
+    state.hours = sorted(hours.items(), reverse=True)
+    state.recent = sorted(((at, kind, item) for (kind, item), at in latest.items()), reverse=True)[:RECENT_ITEMS]
+    return _pack(state)
+
+
+def decode(value: bytes | None, *, now: datetime) -> Features:
+    """Return the features that a stored value holds; those of a listener nobody knows are empty.
+
+    Raises:
+        IntegrityError: the value cannot be read.
+    """
+    if not value:
+        nothing = dict.fromkeys(KINDS, 0)
+        return Features(since=None, last_seen=None, total=nothing, last_day=dict(nothing), recent=[])
+    state = _unpack(_reader, value)
+    first_hour = microseconds(now) // _HOUR - DAY_HOURS + 1
+    day = [counts for hour, counts in state.hours if hour >= first_hour]
+    return Features(
+        since=_moment(state.since),
+        last_seen=_moment(state.last_seen),
+        total=dict(zip(KINDS, state.total, strict=True)),
+        last_day={kind: sum(counts[index] for counts in day) for index, kind in enumerate(KINDS)},
+        recent=state.recent,
+    )
+
+
+def _moment(at: int) -> datetime:
+    return _START + timedelta(microseconds=at)
+
+
+def _pack(state: _State[_Written]) -> bytes:
+    packed = _encoder.encode(state)
+    if len(packed) > RECENT_BYTES:
+        while len(_encoder.encode(state.recent)) > RECENT_BYTES:
+            state.recent.pop()
+        packed = _encoder.encode(state)
+    return packed
+
+
+def _unpack(decoder: msgspec.msgpack.Decoder[_State[_Recent]], value: bytes) -> _State[_Recent]:
+    try:
+        state = decoder.decode(value)
+    except msgspec.MsgspecError as error:
+        raise IntegrityError("a listener's features in Redis cannot be read; the next event writes them") from error
+    # A value from before a type was added knows nothing of it.
+    for counts in (state.total, *(counts for _, counts in state.hours)):
+        counts.extend([0] * (len(KINDS) - len(counts)))
+    return state
