@@ -1,4 +1,4 @@
-"""Random messages, and good ones that were changed at random: one outcome each, the one the other judge gives."""
+"""Random messages, and good ones that were changed at random: one outcome each, from every reader and judge."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streaming.columns import read_columns
 from streaming.events import EventType
 from streaming.parse import Reader, Rejection, parse
 from streaming.topics import EXAMPLES, Topic, topics
@@ -94,9 +95,12 @@ def written(message: dict[str, Any], *, ascii_only: bool) -> bytes:
 
 
 def agree(topic: Topic, value: bytes | None) -> None:
-    """One outcome, the same from both judges; a row is complete and stands reading again."""
+    """One outcome, the same from both readers and the judge; a row is complete and stands reading again."""
     outcome = parse(topic.name, value, now=NOW)
     judged = verdict(topic, value, NOW)
+    together = read_columns(topic.name, [value], [b"key"], now=NOW)
+    assert [rejection for _, rejection in together.rejected] == ([outcome] if isinstance(outcome, Rejection) else [])
+    assert together.rows.num_rows == (not isinstance(outcome, Rejection))
     if isinstance(outcome, Rejection):
         assert (outcome.reason, outcome.field) == judged, value
         assert outcome.detail
@@ -168,7 +172,7 @@ def test_the_strategies_reach_rows_and_refusals(topic: Topic) -> None:
     """A fuzzer whose messages are all refused for the same reason tests nothing."""
     met: set[str] = set()
 
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None,
+    @settings(max_examples=500, deadline=None, derandomize=True, database=None,
               suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
     @given(changed(st.just(topic)))
     def collect(message: tuple[Topic, dict[str, Any]]) -> None:
