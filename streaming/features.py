@@ -33,6 +33,9 @@ RECENT_BYTES: Final = 8192
 
 DAY_HOURS: Final = 24
 
+REVISION_BYTES: Final = 2 + 9 + 9 * len(KINDS)
+"""Room for the two heads, `since` and the totals, packed as long as they can be."""
+
 _HOUR: Final = 3_600_000_000
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -92,11 +95,14 @@ _Written = tuple[int, int, str]
 
 
 class _State(msgspec.Struct, Generic[_Recent], array_like=True):
-    """A value as it is packed; times in microseconds since 1970, hours by their number since 1970."""
+    """A value as it is packed; times in microseconds since 1970, hours by their number since 1970.
+
+    Its begin tells one state of a listener from every other: each change adds to the total.
+    """
 
     since: int
-    last_seen: int
     total: list[int]
+    last_seen: int
     hours: list[tuple[int, list[int]]]
     recent: list[_Recent]
 
@@ -104,6 +110,11 @@ class _State(msgspec.Struct, Generic[_Recent], array_like=True):
 _encoder: Final = msgspec.msgpack.Encoder()
 _writer: Final = msgspec.msgpack.Decoder(_State[_Written])
 _reader: Final = msgspec.msgpack.Decoder(_State[RecentItem])
+
+
+def revision(value: bytes | None) -> bytes:
+    """Return the part of a value by which one state of a listener differs from every other."""
+    return (value or b"")[:REVISION_BYTES]
 
 
 def microseconds(moment: datetime) -> int:
@@ -134,7 +145,7 @@ def merge(value: bytes | None, events: Iterable[Seen], *, now: int, since: int |
     Raises:
         IntegrityError: the value cannot be read.
     """
-    state = _unpack(_writer, value) if value else _State[_Written](now, 0, [0] * len(KINDS), [], [])
+    state = _unpack(_writer, value) if value else _State[_Written](now, [0] * len(KINDS), 0, [], [])
     state.since = min(state.since, since or now)
     first_hour = now // _HOUR - DAY_HOURS + 1
     hours = {hour: counts for hour, counts in state.hours if hour >= first_hour}

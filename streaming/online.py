@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from streaming.errors import IntegrityError
 from streaming.features import decode
 
 if TYPE_CHECKING:
@@ -90,15 +91,26 @@ def position_key(topic: str, partition: int) -> str:
 
 
 def to_position(value: bytes | None) -> Position | None:
-    """Return the position that a stored value names; None for none that can be read."""
-    topic_id, _, offset = (value or b"").decode(errors="replace").rpartition(":")
-    return Position(topic_id, int(offset)) if topic_id and offset.isdecimal() else None
+    """Return the position that a stored value names.
+
+    Raises:
+        IntegrityError: it names none.
+    """
+    if value is None:
+        return None
+    topic_id, _, offset = value.decode(errors="replace").rpartition(":")
+    if not topic_id or not offset.isdecimal():
+        raise IntegrityError(
+            f"a position of the features in Redis cannot be read; delete {EPOCH_KEY} to build them anew"
+        )
+    return Position(topic_id, int(offset))
 
 
 def positions(redis: Any, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Position | None]:
     """Return how far each partition, by topic and number, is taken in; None: not at all.
 
     Raises:
+        IntegrityError: a position cannot be read.
         RedisError: Redis does not answer.
     """
     found = redis.mget([position_key(*partition) for partition in partitions]) if partitions else []

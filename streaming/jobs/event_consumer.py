@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from confluent_kafka import KafkaError, Message
 
-_LINGER_SECONDS: Final = 0.01
+_LINGER_SECONDS: Final = 0.02
 """How long a batch waits for more after its first message: a batch costs three round trips to Redis."""
 
-_QUEUE_KB: Final = 4_096
-"""Fetched ahead per partition: a second's work, and 48 MB for the twelve partitions of the event topics."""
+_QUEUE_KB: Final = 1_024
+"""Fetched ahead per partition: a tenth of a second of work, and 12 MB for the twelve partitions of the event topics."""
 
 _CLOSE_SECONDS: Final = 3.0
 

@@ -175,7 +175,7 @@ class Listeners:
 
 
 class Cut:
-    """A door to Redis that, when the next transaction passes, does what a test asks for, at exactly that moment.
+    """A door to Redis that, when the next batch is written, does what a test asks for, at exactly that moment.
 
     Args:
         port: of the Redis behind it.
@@ -189,8 +189,8 @@ class Cut:
         self.happened = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def at_next_transaction(self, action: Callable[[], object], *, deliver: bool) -> None:
-        """Do this when a transaction comes: before it reaches Redis, or after it did and before the answer is seen."""
+    def at_next_write(self, action: Callable[[], object], *, deliver: bool) -> None:
+        """Do this when a batch comes: before it reaches Redis, or after it did and before the answer is seen."""
         self.happened.clear()
         self._armed = action, deliver
 
@@ -202,41 +202,39 @@ class Cut:
             while True:
                 client, _ = self._server.accept()
                 server = socket.create_connection(("127.0.0.1", self._port))
-                muted = threading.Event()
-                threading.Thread(target=self._forward, args=(client, server, muted), daemon=True).start()
-                threading.Thread(target=self._answer, args=(server, client, muted), daemon=True).start()
+                pending: list[Callable[[], object]] = []
+                threading.Thread(target=self._ask, args=(client, server, pending), daemon=True).start()
+                threading.Thread(target=self._answer, args=(server, client, pending), daemon=True).start()
 
-    def _forward(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+    def _ask(self, client: socket.socket, server: socket.socket, pending: list[Callable[[], object]]) -> None:
         with suppress(OSError):
             while data := client.recv(1 << 20):
-                if self._armed and b"\r\nMULTI\r\n" in data:
+                if self._armed and b"'SADD'" in data:
                     (action, deliver), self._armed = self._armed, None
-                    muted.set()
-                    if deliver:
-                        self._deliver(client, server, data)
-                    action()
-                    self.happened.set()
-                    client.close()
-                    break
+                    if not deliver:
+                        self._act(action, client, server)
+                        return
+                    pending.append(action)
                 server.sendall(data)
-        with suppress(OSError):
-            server.close()
+        server.close()
 
-    @staticmethod
-    def _deliver(client: socket.socket, server: socket.socket, data: bytes) -> None:
-        while not data.endswith(b"\r\nEXEC\r\n"):
-            data += client.recv(1 << 20)
-        server.sendall(data)
-        threading.Event().wait(0.3)
-
-    @staticmethod
-    def _answer(server: socket.socket, client: socket.socket, muted: threading.Event) -> None:
+    def _answer(self, server: socket.socket, client: socket.socket, pending: list[Callable[[], object]]) -> None:
         with suppress(OSError):
             while data := server.recv(1 << 20):
-                if not muted.is_set():
-                    client.sendall(data)
-        with suppress(OSError):
-            client.close()
+                if pending:
+                    self._act(pending.pop(), client, server)
+                    return
+                client.sendall(data)
+        client.close()
+
+    def _act(self, action: Callable[[], object], *connections: socket.socket) -> None:
+        action()
+        for each in connections:
+            # Closing alone would not wake the other thread that waits for it.
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self.happened.set()
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

@@ -23,6 +23,7 @@ from streaming.features import (
     digest,
     merge,
     microseconds,
+    revision,
     seen,
 )
 
@@ -136,13 +137,24 @@ def test_long_ids_are_bounded_and_the_newest_kept_in_any_order(sizes: list[tuple
     assert kept
 
 
+def test_every_change_has_another_revision() -> None:
+    value: bytes | None = None
+    revisions = {revision(value)}
+    for number in range(300):
+        value = merge(value, [one(number, kind=KINDS[number % 4])], now=NOW_US)
+        revisions.add(revision(value))
+    assert len(revisions) == 301
+    largest = msgspec.msgpack.encode([2**63, [2**63] * len(KINDS), 0, [], []])
+    assert len(largest) - len(revision(largest)) == 3, "the totals may not fit into it"
+
+
 def test_counting_began_with_the_first_event_taken_in() -> None:
     earlier = microseconds(NOW - 9 * HOUR)
     value = merge(merge(None, [one(1)], now=NOW_US, since=earlier), [one(2)], now=NOW_US)
     assert decode(value, now=NOW).since == NOW - 9 * HOUR
 
 
-@pytest.mark.parametrize("value", [b"\xc1", b"{}", b"\x95", msgspec.msgpack.encode([1, 2, [3], "x", []])])
+@pytest.mark.parametrize("value", [b"\xc1", b"{}", b"\x95", msgspec.msgpack.encode([1, [3], 2, "x", []])])
 def test_a_value_that_cannot_be_read_is_an_error_and_not_an_empty_listener(value: bytes) -> None:
     with pytest.raises(IntegrityError, match="cannot be read"):
         decode(value, now=NOW)
@@ -152,7 +164,7 @@ def test_a_value_that_cannot_be_read_is_an_error_and_not_an_empty_listener(value
 
 def test_a_value_from_before_an_event_type_was_added_can_still_be_read() -> None:
     hour = NOW_US // 3_600_000_000
-    value = msgspec.msgpack.encode([NOW_US, NOW_US, [4, 2], [[hour, [1, 2]]], []])
+    value = msgspec.msgpack.encode([NOW_US, [4, 2], NOW_US, [[hour, [1, 2]]], []])
     assert decode(value, now=NOW).last_day == {
         EventType.VIEW: 1, EventType.CLICK: 2, EventType.RATING: 0, EventType.LISTEN: 0,
     }  # fmt: skip

@@ -125,7 +125,7 @@ def test_killed_in_mid_batch_each_event_counts_once(world: Listeners, deliver: b
     for part in range(300, 900, 200):
         with world.service(redis_url=through) as process:
             before = sum(position.offset for position, _ in _ends(world))
-            door.at_next_transaction(process.kill, deliver=deliver)
+            door.at_next_write(process.kill, deliver=deliver)
             world.put(*sent[part : part + 200])
             assert door.happened.wait(20), world.log()
             assert process.wait(10) == -signal.SIGKILL
@@ -143,7 +143,7 @@ def test_a_connection_that_is_cut_loses_neither_way(world: Listeners, deliver: b
     sent = events(600, seed=6)
     with world.service(redis_url=f"redis://127.0.0.1:{door.port}/0") as process:
         for part in range(0, 600, 200):
-            door.at_next_transaction(lambda: None, deliver=deliver)
+            door.at_next_write(lambda: None, deliver=deliver)
             world.put(*sent[part : part + 200])
             assert door.happened.wait(20), world.log()
         world.put(*sent[600:])

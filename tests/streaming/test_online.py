@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,7 @@ def test_a_flush_at_the_same_moment_is_noticed(store: Store, monkeypatch: pytest
 
 
 def test_an_endless_quarrel_ends_with_an_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    between(monkeypatch, lambda: store.redis.set(online.key("a"), b""), times=1000)
+    between(monkeypatch, lambda: store.redis.set(online.key("a"), os.urandom(60)), times=1000)
     with pytest.raises(PlaceLostError, match="changed by others 5 times"):
         store.take(("a", one(1)))
 
@@ -287,10 +288,13 @@ def test_readers_take_one_command_whatever_their_client(store: Store, redis_url:
     assert online.read(store.redis, [], now=NOW) == []
 
 
-@pytest.mark.parametrize("value", [None, b"", b"x", b":5", b"id:", b"id:-1", b"\xff\xfe", b"id:1:x"])
-def test_a_position_that_cannot_be_read_is_none(value: bytes | None) -> None:
-    assert online.to_position(value) is None
+@pytest.mark.parametrize("value", [b"", b"x", b":5", b"id:", b"id:-1", b"\xff\xfe", b"id:1:x"])
+def test_a_position_that_cannot_be_read_stops_the_work(store: Store, value: bytes) -> None:
+    assert online.to_position(None) is None
     assert online.to_position(str(Position("a_b-C", 12)).encode()) == Position("a_b-C", 12)
+    store.redis.set(online.position_key(*PLACE), value)
+    with pytest.raises(IntegrityError, match="delete features:1:epoch"):
+        store.take(("a", one(1)))
 
 
 def grown(store: Store, listeners: int, events: int, item: Callable[[int], str]) -> float:
