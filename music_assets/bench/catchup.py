@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT_MB: Final = 3072.0
 _SPAN_SECONDS: Final = 2 * 86_400
-_ITEMS: Final = 500
+_ITEMS: Final = 90
 _HOUR: Final = timedelta(hours=1)
 _LEAST_RATE: Final = 2_000
 """Messages a second below which the wait is given up."""

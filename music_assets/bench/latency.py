@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS: Final = 0.05
 _SETTLE_SECONDS: Final = 180.0
 _MEMORY_SECONDS: Final = 5.0
-_ITEMS: Final = 500
-"""Few enough that a chart of 1,000 ranks holds all of them, so that what it counts can be summed."""
+_ITEMS: Final = 90
+"""Few enough that a chart of 100 ranks holds all of them, so that what it counts can be summed."""
 
 SILVER_LIMITS: Final[dict[str, tuple[float, float | None]]] = {"spark": (12.0, 6.0), "python": (3.0, None)}
 """Required p95 and aim in seconds by engine."""

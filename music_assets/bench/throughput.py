@@ -45,7 +45,7 @@ class Options:
 
     Attributes:
         events: messages over the four event topics.
-        trending_rows: silver rows in the chart's window.
+        trending_rows: silver rows in the window of both charts; each chart reads all of them.
         repeat: timed runs of each side, after one that is not timed.
         sides: names from `SIDES`.
     """
@@ -133,9 +133,11 @@ def _bare_sides(arena: Arena, spark: SparkSession, rows: int) -> list[Side]:
 
 def _job_sides(options: Options, arena: Arena, spark: SparkSession, stream: Stream) -> list[Side]:
     def trending(folder: Path) -> Run:
-        own = placed(arena.settings, folder)
+        own = placed(job_sides.between_ticks(arena.settings), folder)
         job_sides.fill_trending(own, options.trending_rows)
-        return Run(work=partial(job_sides.chart, own, spark, rows=options.trending_rows))
+        # The first time it also computes the charts of the last tick and of the one before, which a service has.
+        job_sides.chart(own, spark)
+        return Run(work=partial(job_sides.chart, own, spark))
 
     silver = _silver("silver", job_sides.with_engine(arena.settings, "spark"), spark, stream)
     return [silver, Side(name="trending", prepare=trending)]

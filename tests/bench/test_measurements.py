@@ -44,7 +44,7 @@ def test_every_side_is_timed_on_the_same_messages(place: Arena, spark: SparkSess
     sides = content["measured"]["sides"]
     assert sides.keys() == set(throughput.SIDES)
     for name, side in sides.items():
-        rows = 2000 if name == "trending" else 5000
+        rows = 2 * 2000 if name == "trending" else 5000
         assert [sample["outcome"]["rows"] for sample in side["samples"]] == [rows], name
         assert side["median"]["rate"] > 0
     assert set(sides["silver"]["samples"][0]["outcome"]["phases"]) >= {"stage", "decide", "write", "ledger", "claims"}
@@ -126,5 +126,5 @@ def test_the_chart_counts_the_rows_that_were_filled_in(place: Arena, spark: Spar
     own = placed(place.settings, tmp_path / "lake")
     job_sides.fill_trending(own, 2000)
     assert sum(Lake(own.lake_root).count(table) for table in job_sides.charted_tables()) == 2000
-    job_sides.chart(own, spark, rows=2000)
+    assert job_sides.chart(own, spark).rows == 2 * 2000
     assert Lake(own.lake_root).count(TRENDING_1H) > 100

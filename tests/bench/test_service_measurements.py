@@ -1,4 +1,4 @@
-"""The running service measured for some seconds, as a process of its own."""
+"""The running service measured for some seconds: on the Python engine, which starts without a JVM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _empty_topics(place: Arena) -> None:
 
 
 def test_each_accepted_event_is_found_in_silver_and_in_a_chart(place: Arena) -> None:
-    options = latency.Options(rate=50, minutes=0.1, warm_up_seconds=2, trending_seconds=5)
+    options = latency.Options(engine="python", rate=50, minutes=0.1, warm_up_seconds=2, trending_seconds=2)
 
     report = latency.run(options, place, lambda _sentence: None)
 
@@ -31,13 +31,13 @@ def test_each_accepted_event_is_found_in_silver_and_in_a_chart(place: Arena) -> 
     assert 0 < seconds["p50"] <= seconds["p95"] <= seconds["max"]
     by_name = {each.name: each for each in report.requirements}
     assert by_name["events a chart lacks"].met
-    assert by_name["accepted to silver, p95 s, spark"].limit == 12.0
+    assert by_name["accepted to silver, p95 s, python"].limit == 3.0
     assert report.measured["charts"][-1]["events"] > 300
     assert report.measured["service_cores"] > 0
 
 
 def test_a_backlog_is_taken_in_by_the_service_alone(place: Arena) -> None:
-    options = catchup.Options(events=3000, trending_seconds=5)
+    options = catchup.Options(engine="python", events=3000, trending_seconds=2)
 
     report = catchup.run(options, place, lambda _sentence: None)
 
@@ -48,7 +48,7 @@ def test_a_backlog_is_taken_in_by_the_service_alone(place: Arena) -> None:
 
 
 def test_a_soak_samples_the_services_memory(place: Arena) -> None:
-    report = soak.run(soak.Options(rate=100, minutes=0.3), place, lambda _sentence: None)
+    report = soak.run(soak.Options(engine="python", rate=100, minutes=0.3), place, lambda _sentence: None)
 
     assert report.measured["accepted"] == pytest.approx(1800, abs=50)
     assert len(report.measured["memory_mb"]) >= 3
