@@ -1,0 +1,225 @@
+"""The faults: kills at random and at chosen moments, lost state, a new topic, full disks."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import psutil
+from confluent_kafka.admin import AdminClient
+
+from music_assets.stack.process import wait_until
+from streaming.topics import event_topics
+from streaming.topics.admin import apply
+from tests.chaos.scene import FAULTS, Scene, fault
+from tests.chaos.watch import POINTS, Point, Watch
+from tests.chaos.world import World, freeze
+
+__all__ = ["FAULTS"]
+
+_POINT_SECONDS: Final = 40.0
+"""Longest wait for a moment: bronze and trending have the longest pauses."""
+
+_SPOOL_FILE: Final = Point(".", r"events\.sqlite-wal", change=True)
+_FULL_SECONDS: Final = (6.0, 12.0)
+
+
+def _spark(world: World) -> bool:
+    return world.settings.stream_engine == "spark"
+
+
+@fault("broker", share=9)
+def broker(scene: Scene) -> str:
+    scene.kill("broker", scene.target("kafka"))
+    return ""
+
+
+@fault("api", share=8)
+def api(scene: Scene) -> str:
+    scene.kill("api", scene.target("api"))
+    return ""
+
+
+@fault("postgres", share=2)
+def postgres(scene: Scene) -> str:
+    # Only the server itself: its children must notice.
+    scene.kill("postgres", scene.target("postgres")[:1])
+    return ""
+
+
+@fault("redis", share=2)
+def redis(scene: Scene) -> str:
+    scene.kill("redis", scene.target("redis"))
+    return ""
+
+
+@fault("stream driver", share=5)
+def driver(scene: Scene) -> str:
+    scene.kill("stream driver", scene.target("streams")[:1])
+    return ""
+
+
+@fault("stream JVM", share=5, possible=_spark)
+def jvm(scene: Scene) -> str:
+    scene.target("streams")
+    wait_until(lambda: scene.world.jvm() is not None, seconds=30)
+    found = scene.world.jvm()
+    scene.kill("stream JVM", [found] if found else [])
+    return ""
+
+
+@fault("api while it spools", share=2)
+def api_while_it_spools(scene: Scene) -> str:
+    """The broker hangs, the API writes to its spool and is killed in the middle of that."""
+    scene.world.await_ready("kafka", "api")
+    held, victim = scene.world.tree("kafka"), scene.world.tree("api")
+    freeze(held)
+    try:
+        with Watch(_SPOOL_FILE, scene.world.settings.spool_path.parent) as watch:
+            seen = watch.wait(_POINT_SECONDS / 2)
+        time.sleep(scene.rng.choice((0.0, 0.002, 0.02)))
+        scene.kill("api while it spools", victim)
+    finally:
+        _go_on(held)
+    return "" if seen else "nothing was spooled"
+
+
+def _go_on(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGCONT)
+
+
+def _freeze_at(scene: Scene, point: str) -> tuple[list[psutil.Process], Path | None]:
+    """Stop the stream process at a point of a batch; return its processes and the file that showed the moment."""
+    scene.world.await_ready("streams")
+    tree = scene.world.tree("streams")
+    with Watch(POINTS[point], scene.world.settings.lake_root) as watch:
+        seen = watch.wait(_POINT_SECONDS)
+    freeze(tree)
+    # The first look missed what was started since, such as Python workers.
+    rest = [process for process in scene.world.tree("streams") if process not in tree]
+    freeze(rest)
+    return [*tree, *rest], seen
+
+
+def mid_write(point: str, scene: Scene) -> str:
+    """Kill the stream process, or half of it, at a point of a batch."""
+    tree, seen = _freeze_at(scene, point)
+    rows = scene.rows_without_ledger()
+    scene.torn += rows > 0
+    whom = scene.rng.choice(("all", "all", "driver", "JVM"))
+    java = [process for process in tree if process.name() == "java"]
+    victims = {"all": tree, "driver": tree[:1], "JVM": java or tree}[whom]
+    scene.kill(f"mid-write: {point}", victims)
+    _go_on(tree)
+    return f"{whom}; {f'{rows} rows without ledger' if rows else 'no row without ledger'}" + ("" if seen else ", late")
+
+
+def _has(point: str) -> Callable[[World], bool]:
+    return lambda world: bool(POINTS[point].folders_of(world.settings.lake_root))
+
+
+for _point in POINTS:
+    fault(f"mid-write: {_point}", share=2, possible=_has(_point))(partial(mid_write, _point))
+
+
+@fault("commit-log entry deleted", possible=_has("done"))
+def commit_log_entry_deleted(scene: Scene) -> str:
+    """The batch is in every table and Spark forgets it: it must do it again, and nothing may come of it."""
+    tree, seen = _freeze_at(scene, "done")
+    if seen is not None:
+        seen.unlink()
+        seen.with_name(f".{seen.name}.crc").unlink(missing_ok=True)
+    scene.kill("commit-log entry deleted", tree)
+    scene.await_progress()
+    return f"of batch {seen.name}" if seen else "there was none"
+
+
+@fault("checkpoint wiped")
+def checkpoint_wiped(scene: Scene) -> str:
+    """Silver has a half-done batch, and the checkpoint that knew of it is gone; the claims may be, too."""
+    claims_too = scene.rng.random() < 0.5
+    tree, _ = _freeze_at(scene, "silver")
+    rows = scene.rows_without_ledger()
+    scene.torn += rows > 0
+    root = scene.world.settings.checkpoint_root
+    for path in (path for job in root.iterdir() if job.is_dir() for path in job.iterdir()):
+        if claims_too or path.name != "claims":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    scene.kill("checkpoint wiped", tree)
+    scene.await_progress()
+    return f"{'with' if claims_too else 'without'} the claims, {rows} rows without ledger"
+
+
+@fault("claim index lost")
+def claim_index_lost(scene: Scene) -> str:
+    tree, _ = _freeze_at(scene, "ledger")
+    folders = list(scene.world.settings.checkpoint_root.rglob("claims"))
+    for folder in folders:
+        shutil.rmtree(folder)
+    scene.kill("claim index lost", tree)
+    scene.await_progress()
+    return f"{len(folders)} folder"
+
+
+@fault("topic re-created", kills=0)
+def topic_recreated(scene: Scene) -> str:
+    """All that is on a topic is stored, then the topic is made anew, and events it had before come again."""
+    topic = scene.rng.choice(event_topics()).name
+    servers = scene.world.settings.bootstrap_servers
+    with scene.load.paused():
+        scene.world.become_current()
+        old = scene.world.topics()[topic].topic_id
+        AdminClient({"bootstrap.servers": servers}).delete_topics([topic], operation_timeout=20)[topic].result()
+        wait_until(lambda: topic not in scene.world.topics(), seconds=30)
+        apply(servers)
+        wait_until(lambda: scene.world.topics()[topic].topic_id != old, seconds=30)
+    scene.load.repeat(400)
+    scene.await_progress()
+    return topic
+
+
+@fault("lake's disk full", kills=0, possible=lambda world: "lake" in world.disks)
+def lake_full(scene: Scene) -> str:
+    """No byte can be written to the lake for a while; then there is room again, and nobody lends a hand."""
+    scene.world.await_ready("streams")
+    log = scene.world.stack.supervisor.log("streams")
+    read, disk, answered = log.stat().st_size, scene.world.disks["lake"], len(scene.load.truth.answered)
+    disk.fill()
+    deadline = time.monotonic() + scene.rng.uniform(*_FULL_SECONDS)
+    try:
+        while time.monotonic() < deadline:
+            time.sleep(0.3)
+            disk.fill()
+        taken = len(scene.load.truth.answered) - answered
+    finally:
+        disk.release()
+    scene.await_progress()
+    with log.open("rb") as file:
+        file.seek(read)
+        refused = file.read().count(b"No space left")
+    return f"the log names it {refused} times; {taken} events taken meanwhile"
+
+
+@fault("spool's disk full", kills=0, possible=lambda world: "spool" in world.disks)
+def spool_full(scene: Scene) -> str:
+    """The broker hangs and the spool has no room: the API must say 503, and take everything again later."""
+    scene.world.await_ready("kafka", "api")
+    held, disk, before = scene.world.tree("kafka"), scene.world.disks["spool"], scene.load.truth.verdicts.repeated
+    disk.fill()
+    freeze(held)
+    try:
+        time.sleep(scene.rng.uniform(*_FULL_SECONDS))
+    finally:
+        _go_on(held)
+        disk.release()
+    scene.world.await_ready("kafka", "api")
+    wait_until(lambda: scene.world.spooled() == 0, seconds=60)
+    return f"{scene.load.truth.verdicts.repeated - before} requests repeated"
