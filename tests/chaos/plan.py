@@ -29,6 +29,9 @@ LATE: Final = 0.03
 CONFLICT: Final = 0.01
 BAD: Final = 0.01
 
+_RECORDS: Final = 12
+"""Items of the catalogue that are sent, and their records after each wave of other messages."""
+
 _WORLD: Final = Size(listeners=150, artists=30, tracks=300)
 
 
@@ -116,16 +119,16 @@ def direct(seed: int, catalogue: Catalogue, anchor: datetime) -> Iterator[Plante
         by_topic = itertools.groupby(planted, key=lambda each: each.message.topic)
         for turn in itertools.zip_longest(*(list(messages) for _, messages in by_topic)):
             yield from (each for each in turn if each is not None)
-            yield next(records)
             yield _recommendation(rng, catalogue, anchor)
+        # Seldom, because a merge costs more than all else in a batch.
+        yield from itertools.islice(records, _RECORDS)
 
 
 def _records(rng: Random, catalogue: Catalogue) -> Iterator[Planted]:
-    """Yield every record, then ever newer versions of some; now and then one is withdrawn."""
-    for message in catalogue_messages(catalogue.records):
-        yield Planted(message, "stored")
-    for version in itertools.count(2):
-        record: CatalogRecord = rng.choice(catalogue.records)
+    """Yield ever newer versions of a few records; now and then one is withdrawn."""
+    few = rng.sample(catalogue.records, _RECORDS)
+    for version in itertools.count(1):
+        record: CatalogRecord = rng.choice(few)
         changed = record.model_copy(update={"name": f"{record.name} ({version})"})
         message = next(catalogue_messages([changed]))
         yield Planted(replace(message, value=None) if rng.random() < 0.1 else message, "stored")

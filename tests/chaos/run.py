@@ -24,7 +24,7 @@ from typing import Final, NoReturn
 from rich.console import Console
 
 from music_assets.stack.parts import ROOT
-from streaming.errors import MusicError, TimeoutExpiredError
+from streaming.errors import TimeoutExpiredError
 from streaming.lake import Lake
 from tests.chaos import verdict
 from tests.chaos.disk import mounted
@@ -144,7 +144,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=50, help="kill -9 at least")
     parser.add_argument("--engine", choices=["spark", "python"], default="spark")
     parser.add_argument("--minutes", type=float, default=40, help="the run ends by then, done or not")
-    parser.add_argument("--rate", type=float, default=150, help="fresh events a second")
+    parser.add_argument("--rate", type=float, default=100, help="fresh events a second")
     parser.add_argument("--faults", type=lambda text: text.split(","), help=f"exactly these: {', '.join(FAULTS)}")
     parser.add_argument("--json", type=Path, help="file for the report")
     parser.add_argument(
@@ -185,8 +185,10 @@ def main(arguments: list[str]) -> int:
     with _bounded(folder, options.minutes * 60):
         try:
             run.run()
-        except (MusicError, OSError) as error:
+        except Exception as error:
+            # Whatever it was, the run ends with a report.
             run.report.verdict.trouble.append(f"{type(error).__name__}: {error}")
+            console.print_exception()
     show(run.report, console)
     if options.json:
         options.json.write_text(json.dumps(run.report.json(), indent=1, default=str), encoding="utf-8")

@@ -49,7 +49,7 @@ class World:
 
     def __init__(self, home: Path, *, small_disks: bool = False, **settings: Any) -> None:
         # Short intervals: the more commits, the more moments that can be hit.
-        intervals = {"silver_interval_seconds": 1, "bronze_interval_seconds": 10, "trending_interval_seconds": 20}
+        intervals = {"silver_interval_seconds": 1, "bronze_interval_seconds": 30, "trending_interval_seconds": 60}
         ports = {name: free_port() for name in _PORTS}
         jars = ROOT / ".music" / "jars"
         self.settings = Settings(
