@@ -19,7 +19,7 @@ from streaming.topics import event_topics
 from streaming.topics.admin import apply
 from tests.chaos.scene import FAULTS, Scene, fault
 from tests.chaos.watch import POINTS, Point, Watch
-from tests.chaos.world import World, freeze
+from tests.chaos.world import World, freeze, named
 
 __all__ = ["FAULTS"]
 
@@ -42,7 +42,7 @@ def broker(scene: Scene) -> str:
     return ""
 
 
-@fault("api", share=8)
+@fault("api", share=9)
 def api(scene: Scene) -> str:
     scene.kill("api", scene.target("api"))
     return ""
@@ -61,13 +61,13 @@ def redis(scene: Scene) -> str:
     return ""
 
 
-@fault("stream driver", share=5)
+@fault("stream driver", share=4)
 def driver(scene: Scene) -> str:
     scene.kill("stream driver", scene.target("streams")[:1])
     return ""
 
 
-@fault("stream JVM", share=5, possible=_spark)
+@fault("stream JVM", share=4, possible=_spark)
 def jvm(scene: Scene) -> str:
     scene.target("streams")
     wait_until(lambda: scene.world.jvm() is not None, seconds=30)
@@ -76,7 +76,7 @@ def jvm(scene: Scene) -> str:
     return ""
 
 
-@fault("api while it spools", share=2)
+@fault("api while it spools", share=3)
 def api_while_it_spools(scene: Scene) -> str:
     """The broker hangs, the API writes to its spool and is killed in the middle of that."""
     scene.world.await_ready("kafka", "api")
@@ -117,8 +117,7 @@ def mid_write(point: str, scene: Scene) -> str:
     rows = scene.rows_without_ledger()
     scene.torn += rows > 0
     whom = scene.rng.choice(("all", "all", "driver", "JVM"))
-    java = [process for process in tree if process.name() == "java"]
-    victims = {"all": tree, "driver": tree[:1], "JVM": java or tree}[whom]
+    victims = {"all": tree, "driver": tree[:1], "JVM": named("java", tree) or tree}[whom]
     scene.kill(f"mid-write: {point}", victims)
     _go_on(tree)
     return f"{whom}; {f'{rows} rows without ledger' if rows else 'no row without ledger'}" + ("" if seen else ", late")
@@ -129,7 +128,7 @@ def _has(point: str) -> Callable[[World], bool]:
 
 
 for _point in POINTS:
-    fault(f"mid-write: {_point}", share=2, possible=_has(_point))(partial(mid_write, _point))
+    fault(f"mid-write: {_point}", share=1, possible=_has(_point))(partial(mid_write, _point))
 
 
 @fault("commit-log entry deleted", possible=_has("done"))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -102,7 +103,6 @@ class Run:
         world = scene.world
         if self._options.faults:
             chosen = by_name(self._options.faults, world)
-            self._rng.shuffle(chosen)
         else:
             chosen = schedule(self._rng, world, self._options.kills)
         extra = more(self._rng, chosen)
@@ -145,7 +145,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--engine", choices=["spark", "python"], default="spark")
     parser.add_argument("--minutes", type=float, default=40, help="the run ends by then, done or not")
     parser.add_argument("--rate", type=float, default=100, help="fresh events a second")
-    parser.add_argument("--faults", type=lambda text: text.split(","), help=f"exactly these: {', '.join(FAULTS)}")
+    parser.add_argument(
+        "--faults", type=lambda text: text.split(","), help=f"exactly these, in this order: {', '.join(FAULTS)}"
+    )
     parser.add_argument("--json", type=Path, help="file for the report")
     parser.add_argument(
         "--undisturbed", action=argparse.BooleanOptionalAction, default=True, help="compare with a second run"
@@ -188,7 +190,7 @@ def main(arguments: list[str]) -> int:
         except Exception as error:
             # Whatever it was, the run ends with a report.
             run.report.verdict.trouble.append(f"{type(error).__name__}: {error}")
-            console.print_exception()
+            traceback.print_exc()
     show(run.report, console)
     if options.json:
         options.json.write_text(json.dumps(run.report.json(), indent=1, default=str), encoding="utf-8")

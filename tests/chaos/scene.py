@@ -20,7 +20,7 @@ from streaming.topics import log_topics
 from tests.chaos.load import Load
 from tests.chaos.world import READY_SECONDS, World, kill
 
-_WHILE_STARTING: Final = 0.2
+_WHILE_STARTING: Final = 0.35
 """Share of kills that do not wait until their part answers: a start is killed as well."""
 
 

@@ -79,7 +79,7 @@ class Truth:
 
     @property
     def unanswered(self) -> set[Handle]:
-        """Handles without a verdict: they may be stored once or not at all."""
+        """Return the handles without a verdict: they may be stored once or not at all."""
         return self.first.keys() - self.answered
 
 

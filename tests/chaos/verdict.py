@@ -84,13 +84,13 @@ def expect(truth: Truth, listeners: Mapping[str, str]) -> Expected:
         truth: what was sent.
         listeners: the listener id of each client's user id.
     """
-    expected, now = Expected(), datetime.now(UTC)
+    expected, now, unanswered = Expected(), datetime.now(UTC), truth.unanswered
     for name, event in truth.first.items():
         listener = listeners.get(event["user_id"])
-        if listener is None and name in truth.unanswered:
+        if listener is None and name in unanswered:
             continue
         value = json.dumps({**event, "user_id": listener}).encode()
-        _expect_row(expected, name[0], value, now, optional=name in truth.unanswered)
+        _expect_row(expected, name[0], value, now, optional=name in unanswered)
     for planted, times in truth.direct:
         message = planted.message
         if planted.fate != "dead_lettered":

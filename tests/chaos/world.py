@@ -25,7 +25,7 @@ from streaming.topics import admin
 from tests.chaos.disk import Disk, unmount
 
 PARTS: Final = ("kafka", "postgres", "redis", "streams", "api")
-READY_SECONDS: Final = 180.0
+READY_SECONDS: Final = 300.0
 _PORTS: Final = ("kafka_port", "postgres_embedded_port", "redis_port", "api_port", "dagster_port", "stream_port")
 _LAKE_MB: Final = 1024
 _SPOOL_MB: Final = 64
@@ -100,7 +100,7 @@ class World:
 
     def jvm(self) -> psutil.Process | None:
         """Return the JVM of the stream process; None with an engine that has none."""
-        return next((each for each in self.tree("streams")[1:] if each.name() == "java"), None)
+        return next(iter(named("java", self.tree("streams"))), None)
 
     def await_ready(self, *parts: str, seconds: float = READY_SECONDS) -> None:
         """Wait until parts answer.
@@ -150,6 +150,16 @@ class World:
         """Return the listener id of each client's user id."""
         with psycopg.connect(self.settings.database) as connection:
             return dict(connection.execute("select user_id, listener_id::text from identity.listener").fetchall())
+
+
+def named(name: str, processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those of some processes that run a program; one that has ended runs none."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.name() == name:
+                found.append(process)
+    return found
 
 
 def freeze(processes: list[psutil.Process]) -> None:
