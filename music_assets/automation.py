@@ -27,6 +27,11 @@ EVERY_HOUR: Final[dg.AutomationCondition[Any]] = _HOUR_PASSED.since_last_handled
 One tick makes one run of both: it brings the lake up to now, checks it and copies it, and a blocking check stops the
 copy. A stream's own report is no run, so to wait for a check on the newest report would be to wait for ever."""
 
+_NIGHT_PASSED: Final[dg.AutomationCondition[Any]] = dg.AutomationCondition.cron_tick_passed("15 2 * * *")
+
+EVERY_NIGHT: Final[dg.AutomationCondition[Any]] = _NIGHT_PASSED.since_last_handled()
+"""Once a night at 02:15 UTC, whether or not something moved: upkeep also removes what grew old."""
+
 ON_CRON_DAILY: Final[dg.AutomationCondition[Any]] = (
     dg.AutomationCondition.on_cron("30 3 * * *") & dg.AutomationCondition.all_deps_blocking_checks_passed()
 )

@@ -37,9 +37,11 @@ main = typer.Typer(
 )
 topics = typer.Typer(no_args_is_help=True, help="The event log.")
 lake = typer.Typer(no_args_is_help=True, help="The tables of the lake.")
+stream = typer.Typer(no_args_is_help=True, help="The streaming jobs.")
 db = typer.Typer(no_args_is_help=True, help="The operational database.")
 main.add_typer(topics, name="topics")
 main.add_typer(lake, name="lake")
+main.add_typer(stream, name="stream")
 main.add_typer(db, name="db")
 main.command()(demo_cli.demo)
 main.command()(demo_cli.simulate)
@@ -102,15 +104,18 @@ def status() -> None:
     from music_assets.stack import report
 
     _show_parts()
-    lines = report.topic_lines(settings())
+    newest = report.newest_events(settings())
     _print(
-        ["topic", "lag", "received", "stored", "duplicate", "dead-lettered", "id conflicts"],
+        ["topic", "lag", "received", "stored", "duplicate", "dead-lettered", "id conflicts", "erased", "newest event"],
         [
             [line.topic, "broker away" if line.lag is None else line.lag, line.totals.received, line.totals.stored,
-             line.totals.duplicate, line.totals.dead_lettered, line.totals.event_id_conflicts]
-            for line in lines
+             line.totals.duplicate, line.totals.dead_lettered, line.totals.event_id_conflicts, line.totals.erased,
+             newest[line.topic].isoformat(timespec="seconds") if line.topic in newest else ""]
+            for line in report.topic_lines(settings())
         ],
     )  # fmt: skip
+    for sentence in report.stream_lines(settings()):
+        typer.echo(sentence)
     moment = report.last_batch(settings())
     typer.echo(f"last batch: {moment.isoformat(timespec='seconds') if moment else 'none yet'}")
 
@@ -172,15 +177,22 @@ def _text(value: str | bytes | None) -> str | None:
 
 @topics.command("apply")
 def topics_apply(
-    *, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    shrink: Annotated[
+        list[str] | None, typer.Option(metavar="TOPIC", help="A topic that may lose messages; can be repeated.")
+    ] = None,
 ) -> None:
-    """Make the broker's topics what their files say."""
-    from streaming.topics.admin import apply
+    """Make the broker's topics what their files say; what would lose messages is refused."""
+    from streaming.topics.admin import apply, compare
+    from streaming.topics.plan import refuse
 
-    changes = apply(settings().bootstrap_servers, dry_run=dry_run)
+    servers, accepted = settings().bootstrap_servers, shrink or []
+    changes = compare(servers) if dry_run else apply(servers, shrink=accepted)
     for change in changes:
         typer.echo(f"{change.action} {change.topic}: {change.detail}")
     typer.echo(f"{len(changes)} changes{' wanted' if dry_run else ''}")
+    refuse(changes, accepted)
 
 
 @lake.command("show")
@@ -195,6 +207,21 @@ def lake_show(
     found = rows(settings().lake_root, table, where=where, limit=limit)
     _print(found.columns, found.rows)
     typer.echo(f"{len(found.rows)} of {found.total} rows, version {found.version}")
+
+
+@stream.command("resume")
+def stream_resume(
+    *, accept: Annotated[bool, typer.Option("--accept", help="Take the bad messages as dead letters.")] = False
+) -> None:
+    """Let silver go on after it halted because too many messages of a topic broke their contract."""
+    from streaming.halt import resume
+
+    halt = resume(settings(), accept=accept)
+    if halt is None:
+        typer.echo("silver is not halted")
+        return
+    what = "its bad messages become dead letters" if accept else "its messages are judged anew"
+    typer.echo(f"silver goes on with {halt.topic}: {what}")
 
 
 @db.command("upgrade")

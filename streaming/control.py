@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Final
 
 import httpx
@@ -33,6 +34,33 @@ class RunReport(BaseModel):
     tables: dict[str, TableProgress]
 
 
+class ServiceInfo(BaseModel):
+    """What the service says of itself.
+
+    Attributes:
+        version: of the distribution whose code it runs.
+        engine: which engine works.
+        lake: root of the lake it writes to.
+        running: whether silver takes messages in.
+        halted: why it stands still, None when it does not.
+        last_error: the last failure of a job that it survived.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    engine: str
+    lake: str
+    running: bool
+    halted: str | None
+    last_error: str | None
+
+
+def code_version() -> str:
+    """Return the version of the installed distribution."""
+    return version("music-data-platform")
+
+
 class StreamClient:
     """The service on this machine.
 
@@ -49,6 +77,14 @@ class StreamClient:
             return httpx.get(f"{self._url}/health", timeout=2).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
+
+    def about(self) -> ServiceInfo | None:
+        """Return what the service says of itself; None when it does not answer."""
+        try:
+            answer = httpx.get(f"{self._url}/about", timeout=2)
+        except httpx.HTTPError:
+            return None
+        return ServiceInfo.model_validate_json(answer.content) if answer.status_code == httpx.codes.OK else None
 
     def run(self, job: str, timeout: float = 300) -> RunReport:
         """Wait until a job has taken in all that was there when this was called.

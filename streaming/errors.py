@@ -6,6 +6,7 @@ MusicError
 ├── UnavailableError      a part that should answer does not: names the part and what to do
 │   └── TimeoutExpiredError  it answered too late
 ├── IntegrityError        what is stored contradicts itself: work stops before it spreads
+├── HaltedError           silver stands still because a topic's messages break their contract
 └── StackError            the embedded stack cannot start or stop: one line a person can act on
 
 Every message is one sentence that a person can act on. Boundaries (the CLI, the API, a Dagster
@@ -43,6 +44,10 @@ class TimeoutExpiredError(UnavailableError):
 
 class IntegrityError(MusicError):
     """What is stored contradicts itself."""
+
+
+class HaltedError(MusicError):
+    """Too many messages of a topic break their contract; a person must look."""
 
 
 class StackError(MusicError):

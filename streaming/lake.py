@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from deltalake import Schema as DeltaSchema
 
-from streaming.errors import UnavailableError
+from streaming.errors import IntegrityError, UnavailableError
 from streaming.tables import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from streaming.tables import Table
@@ -75,9 +77,23 @@ class Lake:
             return int(self.open(table).to_pyarrow_dataset().count_rows())
         return int(pc.sum(actions.column("num_records"), min_count=0).as_py() or 0)
 
+    def newest(self, table: Table, column: str) -> datetime | None:
+        """Return the greatest value of a column that has statistics, from the log alone; None without rows."""
+        actions = pa.table(self.open(table).get_add_actions(flatten=True))
+        name = f"max.{column}"
+        if name not in actions.column_names:
+            return None
+        newest: datetime | None = pc.max(actions.column(name)).as_py()
+        return newest
+
     def create(self, table: Table) -> None:
-        """Make the table if it is not there, empty and with its properties."""
+        """Make the table if it is not there, empty and with its properties; else add the columns that are new.
+
+        Raises:
+            IntegrityError: a column differs from the one that is stored, or a new one may not be null.
+        """
         if self.exists(table):
+            self._add_columns(table)
             return
         DeltaTable.create(
             str(table.path(self.root)),
@@ -87,6 +103,21 @@ class Lake:
             description=table.grain,
             configuration=_properties(table),
         )
+
+    def _add_columns(self, table: Table) -> None:
+        held = self.open(table)
+        stored = pa.schema(held.schema().to_arrow())
+        new = []
+        for column in table.schema:
+            if column.name not in stored.names and column.nullable:
+                new.append(column)
+            elif column.name not in stored.names or not stored.field(column.name).type.equals(column.type):
+                raise IntegrityError(
+                    f"table {table.id} cannot take column {column.name} as {column.type}: "
+                    "a stored column keeps its type, and a new one must be optional"
+                )
+        if new:
+            held.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
 
     def create_all(self) -> None:
         """Make every table of the lake, so that streams never race to make one and readers find an empty one."""

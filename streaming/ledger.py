@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.compute as pc
 
-from streaming.tables import LEDGER, tables
+from streaming.tables import ERASED, LEDGER, tables
 from streaming.topics import log_topics, topics
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class Totals:
     duplicate: int = 0
     dead_lettered: int = 0
     event_id_conflicts: int = 0
+    erased: int = 0
 
 
-_COUNTS = ("received", "stored", "duplicate", "dead_lettered", "event_id_conflicts")
+_COUNTS = ("received", "stored", "duplicate", "dead_lettered", "event_id_conflicts", "erased")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,9 @@ class _Account:
 def totals(lake: Lake) -> dict[str, Totals]:
     """Return the outcomes by topic, for every registered topic."""
     rows = lake.read(LEDGER, ["topic", *_COUNTS]).group_by("topic").aggregate([(name, "sum") for name in _COUNTS])
-    found = {row["topic"]: Totals(**{name: int(row[f"{name}_sum"]) for name in _COUNTS}) for row in rows.to_pylist()}
+    found = {
+        row["topic"]: Totals(**{name: int(row[f"{name}_sum"] or 0) for name in _COUNTS}) for row in rows.to_pylist()
+    }
     return {name: found.get(name, Totals()) for name in topics()}
 
 
@@ -91,8 +94,9 @@ def problems(lake: Lake, broker: dict[str, TopicState]) -> list[str]:
     found = list(_row_problems(rows))
     accounts, gaps = _accounts(rows)
     found += gaps
-    found += _stored_problems(lake, accounts)
-    found += _bronze_problems(lake, accounts)
+    gone = _erased_positions(lake)
+    found += _stored_problems(lake, accounts, gone)
+    found += _bronze_problems(lake, accounts, gone)
     found += _broker_problems(accounts, broker)
     return found
 
@@ -157,7 +161,22 @@ def _between(offsets: pa.Int64Array | None, first: int, end: int) -> tuple[int, 
     return len(inside), int(pc.count_distinct(inside).as_py())
 
 
-def _stored_problems(lake: Lake, accounts: dict[Partition, _Account]) -> Iterator[str]:
+Gone = dict[tuple[Partition, str], int]
+"""How many positions of a partition were erased, by their outcome."""
+
+
+def _erased_positions(lake: Lake) -> Gone:
+    rows = lake.read(ERASED, ["kafka_topic_id", "kafka_partition", "kafka_offset", "outcome"])
+    # An erasure that was repeated names a position twice.
+    keys = ["kafka_topic_id", "kafka_partition", "outcome"]
+    counts = rows.group_by(keys).aggregate([("kafka_offset", "count_distinct")])
+    return {
+        (Partition(row["kafka_topic_id"], row["kafka_partition"]), row["outcome"]): row["kafka_offset_count_distinct"]
+        for row in counts.to_pylist()
+    }
+
+
+def _stored_problems(lake: Lake, accounts: dict[Partition, _Account], gone: Gone) -> Iterator[str]:
     logs = {topic.name for topic in log_topics()}
     for topic in topics().values():
         pairs = [("dead_lettered", tables()[f"deadletter/{topic.name}"])]
@@ -167,21 +186,24 @@ def _stored_problems(lake: Lake, accounts: dict[Partition, _Account]) -> Iterato
             positions = _positions(lake, table)
             for key, account in accounts.items():
                 if account.topic == topic.name:
-                    yield from _outcome_problems(table, outcome, key, account=account, offsets=positions.get(key))
+                    counted = account.stored if outcome == "stored" else account.dead_lettered
+                    left = counted - gone.get((key, outcome), 0)
+                    yield from _outcome_problems(
+                        table, outcome, key, account=account, left=left, rows=positions.get(key)
+                    )
 
 
 def _outcome_problems(
-    table: Table, outcome: str, key: Partition, *, account: _Account, offsets: pa.Int64Array | None
+    table: Table, outcome: str, key: Partition, *, account: _Account, left: int, rows: pa.Int64Array | None
 ) -> Iterator[str]:
-    rows, different = _between(offsets, account.first, account.end)
-    counted = account.stored if outcome == "stored" else account.dead_lettered
-    if rows != different:
-        yield f"{table.id}[{key.partition}]: {rows} rows hold {different} positions"
-    if different != counted:
-        yield f"{table.id}[{key.partition}]: the ledger counts {counted} {outcome}, the table has {different}"
+    found, different = _between(rows, account.first, account.end)
+    if found != different:
+        yield f"{table.id}[{key.partition}]: {found} rows hold {different} positions"
+    if different != left:
+        yield f"{table.id}[{key.partition}]: the ledger counts {left} {outcome} not erased, the table has {different}"
 
 
-def _bronze_problems(lake: Lake, accounts: dict[Partition, _Account]) -> Iterator[str]:
+def _bronze_problems(lake: Lake, accounts: dict[Partition, _Account], gone: Gone) -> Iterator[str]:
     for topic in log_topics():
         positions = _positions(lake, tables()[f"bronze/{topic.table}"])
         for key, account in accounts.items():
@@ -189,10 +211,13 @@ def _bronze_problems(lake: Lake, accounts: dict[Partition, _Account]) -> Iterato
                 continue
             end = min(account.end, int(pc.max(offsets).as_py()) + 1)
             rows, different = _between(offsets, account.first, end)
-            if not rows == different == max(end - account.first, 0):
+            erased = sum(count for (at, _), count in gone.items() if at == key)
+            if rows != different or not max(end - account.first, 0) - erased <= different <= max(
+                end - account.first, 0
+            ):
                 yield (
                     f"bronze/{topic.table}[{key.partition}]: {rows} rows hold {different} positions "
-                    f"of the {end - account.first} that the ledger received up to {end}"
+                    f"of the {end - account.first} that the ledger received up to {end}, {erased} of them erased"
                 )
 
 

@@ -64,13 +64,17 @@ class Settings(BaseSettings):
     stream_engine: Literal["spark", "python"] = Field("spark", description="Engine of the streaming jobs.")
     stream_port: Port = Field(9108, description="Metrics, health and control of the streaming jobs.")
     silver_interval_seconds: float = Field(
-        5, gt=0, description="Time between silver batches: each costs a commit per table."
+        2, gt=0, description="Time between silver batches: each costs a commit per table."
     )
     bronze_interval_seconds: float = Field(60, gt=0, description="Time between bronze batches.")
     trending_interval_seconds: float = Field(300, gt=0, description="Time between ticks of the 1 h trending.")
     max_offsets_per_trigger: int = Field(
         500_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
     )
+    halt_dead_letter_share: float = Field(
+        0.5, gt=0, le=1, description="Share of bad messages of a topic above which silver halts; 1: never."
+    )
+    halt_dead_letters: int = Field(50, gt=0, description="Bad messages of a topic below which silver never halts.")
     dagster_port: Port = Field(3000, description="Port of the Dagster UI, where materialisations are reported.")
 
     @field_validator("music_home", "jars_path", mode="after")
@@ -83,13 +87,6 @@ class Settings(BaseSettings):
     def _only_delta(cls, value: str) -> str:
         if value != "delta":
             raise ValueError("STORAGE_FORMAT=parquet is not supported yet; valid: delta")
-        return value
-
-    @field_validator("stream_engine")
-    @classmethod
-    def _only_spark(cls, value: str) -> str:
-        if value != "spark":
-            raise ValueError("STREAM_ENGINE=python is not supported yet; valid: spark")
         return value
 
     @field_validator("lakehouse_path")

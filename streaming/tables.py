@@ -173,6 +173,7 @@ _LEDGER: Final = pa.schema(
         pa.field("duplicate", pa.int64(), nullable=False),
         pa.field("dead_lettered", pa.int64(), nullable=False),
         pa.field("event_id_conflicts", pa.int64(), nullable=False),
+        pa.field("erased", pa.int64()),
         pa.field("committed_at", UTC_MICROSECONDS, nullable=False),
     ]
 )
@@ -188,6 +189,40 @@ LEDGER: Final = Table(
     schema=_LEDGER,
     stale_after_minutes=15,
     skip_columns=("kafka_partition", "first_offset", "end_offset"),
+)
+
+ERASED: Final = Table(
+    layer="lake",
+    name="erased_positions",
+    grain="One row per position whose message was removed, or never written, because its listener is forgotten.",
+    key=_POSITION_KEY,
+    schema=pa.schema(
+        [
+            pa.field("topic", pa.string(), nullable=False),
+            *POSITION,
+            pa.field("outcome", pa.string(), nullable=False),
+            pa.field("erasure_id", pa.string(), nullable=False),
+            pa.field("erased_at", UTC_MICROSECONDS, nullable=False),
+        ]
+    ),
+    stale_after_minutes=10080,
+    skip_columns=_POSITION_SKIP,
+)
+
+TOMBSTONES: Final = Table(
+    layer="lake",
+    name="tombstones",
+    grain="One row per forgotten listener: a hash of the random id, so that nothing of theirs comes in again.",
+    key=("listener_hash",),
+    schema=pa.schema(
+        [
+            pa.field("listener_hash", pa.binary(), nullable=False),
+            pa.field("erasure_id", pa.string(), nullable=False),
+            pa.field("erased_at", UTC_MICROSECONDS, nullable=False),
+        ]
+    ),
+    stale_after_minutes=10080,
+    skip_columns=("erased_at",),
 )
 
 TRENDING_1H: Final = Table(
@@ -237,10 +272,20 @@ def tables() -> dict[str, Table]:
         )
         for topic in catalog_topics()
     )  # fmt: skip
-    every += [LEDGER, TRENDING_1H]
+    every += [LEDGER, ERASED, TOMBSTONES, TRENDING_1H]
     return {table.id: table for table in every}
 
 
 def silver(name: str) -> Table:
     """Return a silver table by name."""
     return tables()[f"silver/{name}"]
+
+
+def bronze(name: str) -> Table:
+    """Return a bronze table by name."""
+    return tables()[f"bronze/{name}"]
+
+
+def dead_letters(topic: str) -> Table:
+    """Return the table of a topic's dead letters."""
+    return tables()[f"deadletter/{topic}"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from deltalake import write_deltalake
 
 from music_assets.settings import child_environment
@@ -125,6 +126,34 @@ def test_topics_that_are_as_declared_need_no_change(run: Music, make_settings, b
     assert run(make_settings(kafka_bootstrap_servers=broker), "topics", "apply").stdout == "0 changes\n"
 
 
+def test_a_topic_shrinks_only_when_it_is_told_to(run: Music, make_settings, broker: str) -> None:
+    settings = make_settings(kafka_bootstrap_servers=broker)
+    entry = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
+    client = AdminClient({"bootstrap.servers": broker})
+    for future in client.incremental_alter_configs(
+        [ConfigResource(ResourceType.TOPIC, "events_clicks", incremental_configs=[entry])]
+    ).values():
+        future.result()
+    refusal = "topic events_clicks: retention.ms is -1 (no limit) on the broker and 604800000 (7 days) in its file, "
+
+    shown = run(settings, "topics", "apply", "--dry-run")
+    refused = run(settings, "topics", "apply")
+    typo = run(settings, "topics", "apply", "--shrink", "event_clicks")
+    done = run(settings, "topics", "apply", "--shrink", "events_clicks")
+    again = run(settings, "topics", "apply", "--shrink", "events_clicks")
+
+    change = "shrink events_clicks: retention.ms -1 (no limit) -> 604800000 (7 days)"
+    assert (shown.returncode, shown.stdout) == (1, f"{change}\n1 changes wanted\n")
+    assert shown.stderr.startswith(refusal)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == shown.stderr
+    assert "`music topics apply --shrink events_clicks`" in refused.stderr
+    assert typo.returncode == 1
+    assert typo.stderr.startswith("there is no topic event_clicks to shrink; valid: catalog_albums, ")
+    assert (done.returncode, done.stdout) == (0, f"{change}\n1 changes\n")
+    assert (again.returncode, again.stdout) == (0, "0 changes\n")
+
+
 def test_a_table_is_shown_by_a_condition(run: Music, make_settings) -> None:
     settings = make_settings()
     Lake(settings.lake_root).create(TRENDING_1H)
@@ -171,7 +200,7 @@ def test_status_shows_lag_and_ledger(run: Music, make_settings, broker: str) -> 
     said = run(settings, "status").stdout
 
     line = next(line.split() for line in said.splitlines() if line.startswith("events_clicks"))
-    assert line == ["events_clicks", str(2 + others), "3", "2", "1", "0", "0"]
+    assert line == ["events_clicks", str(2 + others), "3", "2", "1", "0", "0", "0"]
     assert "last batch: 2024-01-01T00:00:00+00:00" in said
 
 

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 
 from music_assets.sources.catalogue import Catalogue
 from music_assets.sources.feed import ForeignMessage
-from streaming.events import SCHEMA_VERSION
 from streaming.parse import Reason
 from streaming.topics import Topic, event_topics
 
@@ -61,7 +60,7 @@ def _spoils(topic: Topic, anchor: datetime) -> list[_Spoil]:
         _Spoil(Reason.UNKNOWN_EVENT_TYPE, {"event_type": "skip"}),
         _Spoil(Reason.WRONG_TOPIC, {"event_type": str(other)}),
         _Spoil(Reason.FUTURE_TIME, {"timestamp": (anchor + timedelta(days=365)).isoformat()}),
-        _Spoil(Reason.UNKNOWN_SCHEMA_VERSION, {"schema_version": SCHEMA_VERSION + 98}),
+        _Spoil(Reason.UNKNOWN_SCHEMA_VERSION, {"schema_version": max(topic.versions) + 98}),
     ]
 
 

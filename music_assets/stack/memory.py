@@ -11,6 +11,7 @@ import psutil
 from music_assets.stack.process import marked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _INTERVAL_SECONDS: Final = 1.0
@@ -51,8 +52,21 @@ def total_mb(home: Path) -> float:
     """Return the memory of this process, its children and the stack now, in MiB."""
     own = psutil.Process()
     every = {each.pid: each for each in (own, *own.children(recursive=True), *marked(home))}
+    return pss_mb(every.values())
+
+
+def tree_mb(pid: int) -> float:
+    """Return the memory of a process and all its children now, in MiB; 0 when it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        return pss_mb([root, *root.children(recursive=True)])
+    return 0.0
+
+
+def pss_mb(processes: Iterable[psutil.Process]) -> float:
+    """Return the memory that some processes take together now, in MiB: each shared page counts once."""
     total = 0
-    for process in every.values():
+    for process in processes:
         # One that ended meanwhile takes nothing.
         with suppress(psutil.Error):
             total += process.memory_full_info().pss

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
 from music_assets.stack.servers import kafka
 from streaming import ledger
+from streaming.control import JOBS, StreamClient
 from streaming.errors import UnavailableError
+from streaming.halt import halted
 from streaming.lake import Lake
-from streaming.tables import LEDGER
-from streaming.topics import log_topics
+from streaming.tables import LEDGER, silver
+from streaming.topics import event_topics, log_topics
 from streaming.topics.admin import describe
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from music_assets.settings import Settings
     from streaming.topics.admin import TopicState
+
+
+SILVER: Final = JOBS[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,30 @@ def _lag(state: TopicState, covered: dict[ledger.Partition, int]) -> int:
         end - covered.get(ledger.Partition(state.topic_id, partition), state.first_offsets[partition])
         for partition, end in state.end_offsets.items()
     )
+
+
+def newest_events(settings: Settings) -> dict[str, datetime]:
+    """Return, by event topic, when the newest event of silver happened; read from statistics, not from rows."""
+    lake = Lake(settings.lake_root)
+    found = {}
+    for topic in event_topics():
+        table = silver(topic.table)
+        newest = lake.newest(table, "timestamp") if lake.exists(table) else None
+        if newest is not None:
+            found[topic.name] = newest
+    return found
+
+
+def stream_lines(settings: Settings) -> list[str]:
+    """Return what there is to say of the stream service: engine, halt, last error."""
+    info = StreamClient(settings.stream_port).about()
+    halt = halted(settings)
+    lines = [f"streams: {info.engine} engine, version {info.version}" if info else "streams: no service answers"]
+    if halt is not None:
+        lines.append(f"{SILVER}: {halt.sentence}")
+    elif info is not None and info.last_error:
+        lines.append(f"last error: {info.last_error}")
+    return lines
 
 
 def last_batch(settings: Settings) -> datetime | None:

@@ -55,7 +55,7 @@ def kafka(settings: Settings) -> Part:
             return False
 
     def complete() -> None:
-        apply(settings.bootstrap_servers)
+        apply(settings.bootstrap_servers, leave=True)
 
     if not settings.embedded_kafka:
         address = settings.bootstrap_servers

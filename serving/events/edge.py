@@ -25,13 +25,12 @@ from pydantic_core import ErrorDetails
 
 from streaming import events
 from streaming.errors import ContractError
-from streaming.events import Event, EventType, check_time, normalise_item_id
+from streaming.events import MAX_ITEM_ID, Event, EventType, check_time, normalise_item_id
 from streaming.topics import event_topic
 
 MAX_BATCH: Final = 1000
 """Most events of one request."""
 
-_ITEM_ID_LENGTH: Final = 200
 _STARTS_AS_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d")
 _QUOTED: Final = 60
 """Characters of a client's own text that an answer quotes."""
@@ -133,10 +132,8 @@ def read(part: bytes | msgspec.Raw, now: datetime) -> Event | Refusal:
         item_id = normalise_item_id(event.item_id)
     except ValueError as error:
         return Refusal("item_id", str(error), None)
-    if event.item_id.isspace():
-        return Refusal("item_id", "item_id must not be blank", None)
-    if len(item_id) > _ITEM_ID_LENGTH:
-        return Refusal("item_id", f"item_id must have at most {_ITEM_ID_LENGTH} characters with its kind", None)
+    if len(item_id) > MAX_ITEM_ID:
+        return Refusal("item_id", f"item_id must have at most {MAX_ITEM_ID} characters with its kind", None)
     if event.schema_version not in event_topic(event.event_type).versions:
         versions = [str(version) for version in event_topic(event.event_type).versions]
         return Refusal("schema_version", f"schema_version must be one of {', '.join(versions)}", versions)

@@ -18,39 +18,29 @@ LEASE_TIMEOUT_SECONDS: Final = 60.0
 """A JVM that outlives its killed driver is gone within two seconds; a run that catches up takes longer."""
 
 
-def run_once(name: str, settings: Settings, spark: SparkSession) -> dict[str, TableProgress]:
+def run_once(name: str, settings: Settings, spark: SparkSession | None) -> dict[str, TableProgress]:
     """Bring a job's tables up to now and return what became of them, by table id.
 
     Args:
         name: one of `streaming.control.JOBS`.
-        settings: where things are.
-        spark: the session to use.
+        settings: where things are, and which engine works.
+        spark: the session to use; None with the Python engine.
 
     Raises:
         ConfigurationError: there is no such job.
         TimeoutExpiredError: another process writes to the lake.
         IntegrityError: what is stored contradicts itself.
+        HaltedError: silver is halted, or this run halts it.
     """
+    from streaming.jobs.engine import engine
     from streaming.jobs.lease import lease
     from streaming.lake import Lake
-    from streaming.spark import adopt
 
     tables = tables_of(name)
     lake = Lake(settings.lake_root)
-    with lease(settings.checkpoint_root / "lease", spark=adopt(spark), timeout=LEASE_TIMEOUT_SECONDS):
+    with lease(settings.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
         lake.create_all()
         before = {table.id: lake.count(table) for table in tables}
-        _run(name, settings, spark)
+        engine(settings, spark).run(name)
         after = {table.id: lake.count(table) for table in tables}
     return progress(name, before, after)
-
-
-def _run(name: str, settings: Settings, spark: SparkSession) -> None:
-    from streaming.jobs import bronze, silver, trending
-
-    if name == bronze.NAME:
-        bronze.BronzeStream(settings, spark).run()
-    elif name == silver.NAME:
-        silver.SilverStream(settings, spark).run()
-    else:
-        trending.TrendingStream(settings, spark).run()

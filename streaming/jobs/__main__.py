@@ -13,9 +13,12 @@ import structlog
 from streaming.control import JOBS
 from streaming.errors import ConfigurationError, MusicError
 from streaming.jobs import LEASE_TIMEOUT_SECONDS, run_once
+from streaming.logs import configure
 from streaming.settings import settings
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from streaming.settings import Settings
 
 log = structlog.get_logger()
@@ -27,6 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("job", choices=[*JOBS, "all"])
     parser.add_argument("--once", action="store_true", help="take in what is there and end")
     chosen = parser.parse_args(arguments)
+    configure()
     try:
         if chosen.once:
             _once(chosen.job, settings())
@@ -41,24 +45,31 @@ def main(arguments: list[str]) -> int:
 
 
 def _once(job: str, chosen: Settings) -> None:
-    from streaming.spark import session
-
-    spark = session(chosen)
+    spark = _session(chosen)
     try:
         for name in JOBS if job == "all" else [job]:
             for table, progress in run_once(name, chosen, spark).items():
                 log.info("current", table=table, added=progress.rows_added, total=progress.rows_total)
     finally:
-        spark.stop()
+        if spark is not None:
+            spark.stop()
+
+
+def _session(chosen: Settings) -> SparkSession | None:
+    """The session of the Spark engine; the other one needs none."""
+    if chosen.stream_engine == "python":
+        return None
+    from streaming.spark import session
+
+    return session(chosen)
 
 
 def _serve(chosen: Settings) -> None:
     from streaming.jobs.lease import lease
     from streaming.jobs.server import ControlServer
     from streaming.jobs.service import StreamService
-    from streaming.spark import session
 
-    spark = session(chosen)
+    spark = _session(chosen)
     try:
         with lease(chosen.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
             service = StreamService(chosen, spark)
@@ -70,7 +81,8 @@ def _serve(chosen: Settings) -> None:
             service.serve()
             server.shutdown()
     finally:
-        spark.stop()
+        if spark is not None:
+            spark.stop()
 
 
 if __name__ == "__main__":

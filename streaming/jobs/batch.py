@@ -1,36 +1,53 @@
-"""What becomes of each position of a batch: plain logic over positions and hashes, without Spark."""
+"""What becomes of each position of a batch: plain logic over marks, without Spark."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from enum import IntEnum
+from typing import Any, Final
 
-from streaming.claims import Claim, ClaimIndex, Verdict
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.claims import ClaimIndex, Claims, Verdict
 from streaming.errors import IntegrityError
 from streaming.ledger import Partition
+from streaming.staging import Piece, from_bytes
 from streaming.topics import topics
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-COLUMNS: Final = (
-    "topic", "kafka_topic_id", "kafka_partition", "kafka_offset", "event_id", "listener_hash", "payload_hash", "reason",
-)  # fmt: skip
-"""What the driver needs to know of each message."""
 
 Written = Mapping[tuple[str, int, int], str]
 """Positions beyond the ledger's end that an unfinished batch did store or dead-letter: their outcome stands."""
 
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
-class Fate(StrEnum):
-    """What keeps a parsed row from being written where its content says."""
 
-    DUPLICATE = "duplicate"
-    OTHER_LISTENER = "other_listener"
-    WRITTEN = "written"
+class Fate(IntEnum):
+    """What becomes of a position; the first four are the verdicts of its claim."""
+
+    STORED = Verdict.STORED
+    DUPLICATE = Verdict.DUPLICATE
+    CONFLICT = Verdict.CONFLICT
+    OTHER_LISTENER = Verdict.OTHER_LISTENER
+    DEAD = 4
+    STORED_BEFORE = 5
+    DEAD_BEFORE = 6
+    ERASED = 7
+    """Of a listener who asked to be forgotten: counted as stored and as erased, and written nowhere."""
+
+
+_OUTCOME: Final = {
+    Fate.STORED: "stored",
+    Fate.DUPLICATE: "duplicate",
+    Fate.CONFLICT: "duplicate",
+    Fate.OTHER_LISTENER: "dead_lettered",
+    Fate.DEAD: "dead_lettered",
+    Fate.STORED_BEFORE: "stored",
+    Fate.DEAD_BEFORE: "dead_lettered",
+    Fate.ERASED: "stored",
+}
 
 
 @dataclass(frozen=True)
@@ -38,75 +55,124 @@ class Decision:
     """Outcomes of a batch.
 
     Attributes:
-        counts: by partition, how many positions had which outcome; `event_id_conflicts` besides.
-        fates: positions that are not written where their content says: (topic, partition, offset, fate).
-        new_rows: rows to write by table id.
+        keep: of each piece, which of its marks' rows are written, in the order of the marks.
+        foreign: by topic, partition and offset of valid events whose id another listener holds.
+        erased: position and topic of what is written nowhere because its listener is forgotten.
+        counts: by partition, how many positions had which outcome; `event_id_conflicts` and `erased` besides.
         claims: what the index must remember once the ledger has the batch.
     """
 
+    keep: list[Mask] = field(default_factory=list)
+    foreign: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    erased: list[tuple[str, Partition, int]] = field(default_factory=list)
     counts: dict[Partition, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    fates: list[tuple[str, int, int, str]] = field(default_factory=list)
-    new_rows: Counter[str] = field(default_factory=Counter)
-    claims: dict[bytes, bytes] = field(default_factory=dict)
+    claims: list[Claims] = field(default_factory=list)
 
 
-def decide(messages: pa.Table, index: ClaimIndex, written: Written) -> Decision:
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What stands before a batch.
+
+    Attributes:
+        index: who holds which event_id.
+        written: what an unfinished batch left behind.
+        forgotten: hashes of the listeners who are erased.
+    """
+
+    index: ClaimIndex
+    written: Written
+    forgotten: Set[bytes]
+
+
+def decide(pieces: list[Piece], topic_ids: Mapping[str, str], known: Known) -> Decision:
     """Give every position of a batch its one outcome.
 
     Args:
-        messages: `COLUMNS` of the parsed batch, in any order.
-        index: who holds which event_id.
-        written: what an unfinished batch left behind.
+        pieces: the staged batch.
+        topic_ids: the broker's id of each topic.
+        known: what stands before it.
     """
-    decision = Decision()
-    order = [("topic", "ascending"), ("kafka_partition", "ascending"), ("kafka_offset", "ascending")]
-    by_topic: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in messages.select(list(COLUMNS)).sort_by(order).to_pylist():
-        by_topic[row["topic"]].append(row)
-    for topic, rows in by_topic.items():
-        _decide_topic(topic, rows, index=index, written=written, into=decision)
+    decision = Decision(keep=[np.zeros(0, bool)] * len(pieces))
+    by_topic: dict[str, list[int]] = defaultdict(list)
+    for at, piece in enumerate(pieces):
+        by_topic[piece.topic].append(at)
+    for topic, ats in by_topic.items():
+        tables = [from_bytes(pieces[at].marks) for at in ats]
+        fates = _decide_topic(topic, topic_ids[topic], pa.concat_tables(tables), known=known, into=decision)
+        written = (fates == Fate.STORED) | (fates == Fate.DEAD)
+        for at, part in zip(ats, np.split(written, np.cumsum([table.num_rows for table in tables])[:-1]), strict=True):
+            decision.keep[at] = part
     return decision
 
 
 def _decide_topic(
-    topic: str, rows: list[dict[str, Any]], *, index: ClaimIndex, written: Written, into: Decision
+    topic: str, topic_id: str, marks: pa.Table, *, known: Known, into: Decision
+) -> np.ndarray[Any, np.dtype[np.int8]]:
+    partitions = marks.column("partition").to_numpy()
+    offsets = marks.column("offset").to_numpy()
+    fates = np.where(marks.column("dead").to_numpy(), np.int8(Fate.DEAD), np.int8(Fate.STORED))
+    if known.forgotten:
+        gone = pc.is_in(marks.column("listener"), value_set=pa.array(list(known.forgotten), pa.binary(8)))
+        fates[gone.to_numpy()] = Fate.ERASED
+    if known.written:
+        _mark_written(topic_id, partitions, offsets, written=known.written, fates=fates)
+    order = np.lexsort((offsets, partitions))
+    claiming = order[(fates[order] == Fate.STORED) & marks.column("digest").is_valid().to_numpy()[order]]
+    if len(claiming):
+        claims = _claims(topic_id, marks.take(pa.array(claiming)))
+        verdicts = known.index.judge(claims)
+        fates[claiming] = verdicts
+        into.claims.append(claims.take(np.flatnonzero(verdicts == Verdict.STORED)))
+    _count(topic_id, partitions, fates, into.counts)
+    into.foreign[topic].extend(_places(partitions, offsets, fates == Fate.OTHER_LISTENER))
+    gone = _places(partitions, offsets, fates == Fate.ERASED)
+    into.erased.extend((topic, Partition(topic_id, partition), offset) for partition, offset in gone)
+    return fates
+
+
+def _places(partitions: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any], chosen: Mask) -> Iterable[tuple[int, int]]:
+    return zip(partitions[chosen].tolist(), offsets[chosen].tolist(), strict=True)
+
+
+def _mark_written(
+    topic_id: str, partitions: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any], *, written: Written, fates: Any
 ) -> None:
-    silver, dead = f"silver/{topics()[topic].table}", f"deadletter/{topic}"
-    claiming: list[Claim] = []
-    for row in rows:
-        at = (row["kafka_topic_id"], row["kafka_partition"], row["kafka_offset"])
-        outcome = written.get(at)
-        counts = into.counts[Partition(*at[:2])]
+    for row, place in enumerate(zip(partitions.tolist(), offsets.tolist(), strict=True)):
+        outcome = written.get((topic_id, *place))
         if outcome is not None:
-            counts[outcome] += 1
-            into.fates.append((topic, *at[1:], Fate.WRITTEN))
-        elif row["reason"] is not None:
-            counts["dead_lettered"] += 1
-            into.new_rows[dead] += 1
-        elif row["event_id"] is None:
-            counts["stored"] += 1
-            into.new_rows[silver] += 1
-        else:
-            claiming.append(Claim(row["event_id"], at, row["listener_hash"], row["payload_hash"]))
-    judged = index.judge(topic, claiming)
-    into.claims.update(judged.new)
-    for claim, verdict in zip(claiming, judged.verdicts, strict=True):
-        _count(topic, claim, verdict, into=into)
+            fates[row] = Fate.STORED_BEFORE if outcome == "stored" else Fate.DEAD_BEFORE
 
 
-def _count(topic: str, claim: Claim, verdict: Verdict, *, into: Decision) -> None:
-    counts = into.counts[Partition(*claim.position[:2])]
-    if verdict is Verdict.STORED:
-        counts["stored"] += 1
-        into.new_rows[f"silver/{topics()[topic].table}"] += 1
-    elif verdict is Verdict.OTHER_LISTENER:
-        counts["dead_lettered"] += 1
-        into.new_rows[f"deadletter/{topic}"] += 1
-        into.fates.append((topic, *claim.position[1:], Fate.OTHER_LISTENER))
-    else:
-        counts["duplicate"] += 1
-        counts["event_id_conflicts"] += verdict is Verdict.CONFLICT
-        into.fates.append((topic, *claim.position[1:], Fate.DUPLICATE))
+def _claims(topic_id: str, marks: pa.Table) -> Claims:
+    def fixed(name: str) -> np.ndarray[Any, Any]:
+        column = marks.column(name).combine_chunks()
+        width = column.type.byte_width
+        data = column.buffers()[1]
+        return np.frombuffer(data, f"V{width}", count=len(column), offset=column.offset * width)
+
+    return Claims(
+        topic_id,
+        fixed("digest"),
+        fixed("listener"),
+        fixed("payload"),
+        marks.column("partition").to_numpy(),
+        marks.column("offset").to_numpy(),
+    )
+
+
+def _count(
+    topic_id: str, partitions: np.ndarray[Any, Any], fates: np.ndarray[Any, Any], counts: dict[Partition, Counter[str]]
+) -> None:
+    every = len(Fate)
+    cells = np.bincount(partitions.astype(np.int64) * every + fates)
+    for cell in np.flatnonzero(cells).tolist():
+        partition, fate = divmod(cell, every)
+        into = counts[Partition(topic_id, partition)]
+        into[_OUTCOME[Fate(fate)]] += int(cells[cell])
+        if fate == Fate.CONFLICT:
+            into["event_id_conflicts"] += int(cells[cell])
+        if fate == Fate.ERASED:
+            into["erased"] += int(cells[cell])
 
 
 def ledger_row(topic: str, at: Partition, *, first: int, end: int, counts: Counter[str]) -> dict[str, Any]:
@@ -125,5 +191,5 @@ def ledger_row(topic: str, at: Partition, *, first: int, end: int, counts: Count
         "first_offset": first,
         "end_offset": end,
         "received": received,
-        **{name: counts[name] for name in ("stored", "duplicate", "dead_lettered", "event_id_conflicts")},
+        **{name: counts[name] for name in ("stored", "duplicate", "dead_lettered", "event_id_conflicts", "erased")},
     }

@@ -1,37 +1,42 @@
 """`stream_kafka_to_bronze`: every message as it came.
 
-A bounded read from where each table ends to where its topic ends. The rows carry their positions, so the table itself
-says where to go on and there is no checkpoint that could be lost or disagree.
+A bounded read from where each table ends to where its topic ends. Each commit leaves the end offsets in the table as
+Delta transaction versions, so the table itself says where to go on and there is no checkpoint that could be lost or
+disagree.
 """
 
 from __future__ import annotations
 
-import json
 import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+import pyarrow.compute as pc
 import structlog
-from pyspark.sql import functions as sf
+from deltalake import DeltaTable
 
 from streaming.jobs import metrics
-from streaming.jobs.silver import required_topics
+from streaming.jobs.recovery import forgotten
 from streaming.lake import Lake
-from streaming.ledger import Partition
-from streaming.sinks.delta import Write, append
-from streaming.spark import KAFKA_SOURCE
-from streaming.tables import Table, tables
-from streaming.topics import Topic, topics
-from streaming.transforms.messages import as_messages
+from streaming.sinks.delta import Write, commit_files
+from streaming.staging import Piece
+from streaming.tables import Table, bronze
+from streaming.topics import topics
+from streaming.topics.admin import required_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pyspark.sql import DataFrame, SparkSession
+    from collections.abc import Set
 
     from streaming.settings import Settings
-    from streaming.topics.admin import TopicState
 
 NAME: Final = "stream_kafka_to_bronze"
+
+Ranges = Mapping[str, Mapping[int, tuple[int, int]]]
+"""By topic and partition, the first offset to read and the one after the last."""
+
+Stage = Callable[[Ranges, Mapping[str, str], "Set[bytes]"], list[Piece]]
+"""Reads ranges and stages them as they came: given the ranges, the topics' ids and whom to leave out."""
 
 log = structlog.get_logger()
 
@@ -40,66 +45,86 @@ class BronzeStream:
     """The job; between runs it remembers where each table ends.
 
     The caller holds the lease.
+
+    Args:
+        settings: where things are.
+        stage: reads a range with the engine at hand.
     """
 
-    def __init__(self, settings: Settings, spark: SparkSession) -> None:
+    def __init__(self, settings: Settings, stage: Stage) -> None:
         self._settings = settings
-        self._spark = spark
+        self._stage = stage
         self._lake = Lake(settings.lake_root)
-        self._ends = {at: end for topic in topics().values() for at, end in _table_ends(self._lake, topic).items()}
+        self._held: dict[tuple[str, int], int | None] = {}
 
     def run(self) -> dict[str, int]:
         """Append what came since the last run; return the offsets taken in by table id."""
-        started = time.monotonic()
+        added: dict[str, int] = defaultdict(int)
         states = required_topics(self._settings.bootstrap_servers)
-        added = {
-            table.id: count
-            for name, state in states.items()
-            for table in (tables()[f"bronze/{topics()[name].table}"],)
-            if (count := self._take(topics()[name], table, state))
-        }
-        metrics.BATCH_SECONDS.labels(NAME).observe(time.monotonic() - started)
-        metrics.LAST_BATCH.labels(NAME).set_to_current_time()
-        log.info("batch_committed", query=NAME, seconds=round(time.monotonic() - started, 2), **added)
-        return added
+        topic_ids = {name: state.topic_id for name, state in states.items()}
+        targets = {name: state.end_offsets for name, state in states.items()}
+        firsts = {name: self._begin(name, state.topic_id, state.first_offsets) for name, state in states.items()}
+        while ranges := _next_ranges(firsts, targets, self._settings.max_offsets_per_trigger):
+            started = time.monotonic()
+            pieces = self._stage(ranges, topic_ids, forgotten(self._lake))
+            for topic, each in ranges.items():
+                added[bronze(topics()[topic].table).id] += self._commit(topic, topic_ids[topic], each, pieces)
+                firsts[topic] = {**firsts[topic], **{number: end for number, (_, end) in each.items()}}
+            metrics.batch_done(NAME, time.monotonic() - started)
+            log.info("batch_committed", query=NAME, seconds=round(time.monotonic() - started, 2), **added)
+        return dict(added)
 
-    def _take(self, topic: Topic, table: Table, state: TopicState) -> int:
-        first = {
-            number: self._ends.get(Partition(state.topic_id, number), oldest)
-            for number, oldest in state.first_offsets.items()
+    def _begin(self, topic: str, topic_id: str, oldest: Mapping[int, int]) -> dict[int, int]:
+        """Where to go on, by partition; keeps what the table says, which the next commit must find again."""
+        table = bronze(topics()[topic].table)
+        held = DeltaTable(str(table.path(self._settings.lake_root)))
+        for number in oldest:
+            self._held[topic_id, number] = held.transaction_version(_app_id(topic_id, number))
+        missing = [number for number in oldest if self._held[topic_id, number] is None]
+        rows = _ends_of_rows(self._lake, table, topic_id) if missing and self._lake.count(table) else {}
+        return {
+            number: rows.get(number, first) if (end := self._held[topic_id, number]) is None else end
+            for number, first in oldest.items()
         }
-        rows = sum(state.end_offsets.values()) - sum(first.values())
-        if not rows:
-            return 0
-        messages = as_messages(self._read(topic.name, first, state.end_offsets))
-        # The sum of the end offsets only grows, so a second writer of the same range is dropped.
+
+    def _commit(self, topic: str, topic_id: str, ranges: Mapping[int, tuple[int, int]], pieces: list[Piece]) -> int:
+        table = bronze(topics()[topic].table)
+        files = [piece.good for piece in pieces if piece.topic == topic and piece.good is not None]
+        ends = {at: end for at, (_, end) in ranges.items()}
         write = Write(
-            app_id=f"{NAME}/{state.topic_id}",
-            version=sum(state.end_offsets.values()),
-            note={"query": NAME, "end_offsets": state.end_offsets},
+            expected={_app_id(topic_id, at): self._held[topic_id, at] for at in ranges},
+            leaves={_app_id(topic_id, at): end for at, end in ends.items()},
+            note={"query": NAME, "end_offsets": ends},
         )
-        frame = messages.withColumn("kafka_topic_id", sf.lit(state.topic_id))
-        append(frame, table, self._settings.lake_root, write=write, rows=rows)
-        self._ends.update({Partition(state.topic_id, number): end for number, end in state.end_offsets.items()})
-        metrics.ROWS.labels(NAME, topic.name, "stored").inc(rows)
-        return rows
-
-    def _read(self, topic: str, first: Mapping[int, int], end: Mapping[int, int]) -> DataFrame:
-        return (
-            self._spark.read.format("kafka")
-            .options(**KAFKA_SOURCE)
-            .option("kafka.bootstrap.servers", self._settings.bootstrap_servers)
-            .option("subscribe", topic)
-            .option("startingOffsets", json.dumps({topic: first}))
-            .option("endingOffsets", json.dumps({topic: end}))
-            .load()
-        )
+        commit_files(files, table, self._settings.lake_root, write=write)
+        self._held.update({(topic_id, at): end for at, end in ends.items()})
+        metrics.ROWS.labels(NAME, topic, "stored").inc(sum(file.rows for file in files))
+        return sum(end - first for first, end in ranges.values())
 
 
-def _table_ends(lake: Lake, topic: Topic) -> dict[Partition, int]:
-    rows = lake.read(tables()[f"bronze/{topic.table}"], ["kafka_topic_id", "kafka_partition", "kafka_offset"])
-    ends = rows.group_by(["kafka_topic_id", "kafka_partition"]).aggregate([("kafka_offset", "max")])
-    return {
-        Partition(row["kafka_topic_id"], row["kafka_partition"]): int(row["kafka_offset_max"]) + 1
-        for row in ends.to_pylist()
+def _ends_of_rows(lake: Lake, table: Table, topic_id: str) -> dict[int, int]:
+    """The ends of a table that was filled before its commits said so."""
+    rows = lake.read(table, ["kafka_partition", "kafka_offset"], pc.field("kafka_topic_id") == topic_id)
+    ends = rows.group_by("kafka_partition").aggregate([("kafka_offset", "max")])
+    return {row["kafka_partition"]: int(row["kafka_offset_max"]) + 1 for row in ends.to_pylist()}
+
+
+def _app_id(topic_id: str, partition: int) -> str:
+    return f"{NAME}/{topic_id}/{partition}"
+
+
+def _next_ranges(
+    firsts: Mapping[str, Mapping[int, int]], targets: Mapping[str, Mapping[int, int]], most: int
+) -> dict[str, dict[int, tuple[int, int]]]:
+    """What to read next: every partition's share of at most `most` offsets, none where nothing waits."""
+    waiting = {
+        (topic, number): (first, targets[topic][number])
+        for topic, every in firsts.items()
+        for number, first in every.items()
+        if targets[topic][number] > first
     }
+    share = max(1, most // max(1, len(waiting)))
+    ranges: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+    for (topic, number), (first, end) in waiting.items():
+        ranges[topic][number] = (first, min(end, first + share))
+    return dict(ranges)

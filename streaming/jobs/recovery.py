@@ -6,12 +6,15 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from streaming.claims import Claim, ClaimIndex, hashes
+from streaming.claims import ClaimIndex, Claims, as_digests
+from streaming.columns import mark_of
 from streaming.ledger import Partition
-from streaming.tables import tables
+from streaming.tables import ERASED, TOMBSTONES, dead_letters, silver
 from streaming.topics import log_topics, topics
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ log = structlog.get_logger()
 
 
 def read_written(lake: Lake, ends: Mapping[Partition, int]) -> Written:
-    """Return the positions beyond the ledger's end that are in silver or in the dead letters already.
+    """Return the positions beyond the ledger's end that are in silver, in the dead letters or erased already.
 
     Args:
         lake: the lake.
@@ -39,15 +42,22 @@ def read_written(lake: Lake, ends: Mapping[Partition, int]) -> Written:
     written: Written = {}
     beyond = reduce(or_, (_at(at) & (pc.field("kafka_offset") >= end) for at, end in ends.items()))
     for topic in topics().values():
-        sources = [("dead_lettered", tables()[f"deadletter/{topic.name}"])]
+        sources = [("dead_lettered", dead_letters(topic.name))]
         if not topic.compacted:
-            sources.append(("stored", tables()[f"silver/{topic.table}"]))
+            sources.append(("stored", silver(topic.table)))
         for outcome, table in sources:
             for row in lake.read(table, _POSITION, beyond).to_pylist():
                 written[row["kafka_topic_id"], row["kafka_partition"], row["kafka_offset"]] = outcome
+    for row in lake.read(ERASED, [*_POSITION, "outcome"], beyond).to_pylist():
+        written[row["kafka_topic_id"], row["kafka_partition"], row["kafka_offset"]] = row["outcome"]
     if written:
         log.warning("unfinished_batch_found", rows=len(written))
     return written
+
+
+def forgotten(lake: Lake) -> frozenset[bytes]:
+    """Return the hashes of the listeners of whom nothing may come in."""
+    return frozenset(lake.read(TOMBSTONES, ["listener_hash"]).column("listener_hash").to_pylist())
 
 
 def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> int:
@@ -60,27 +70,36 @@ def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> in
         log.warning("claims_beyond_ledger")
         index.clear()
         known = {}
-    loaded = sum(index.load(topic.name, _claims(lake, topic, known)) for topic in log_topics())
+    loaded = sum(index.load(claims) for topic in log_topics() for claims in _claims(lake, topic, known))
     # Rows beyond the ledger's end belong to a batch that is not done: they are read again at the next start.
-    index.add({}, ends)
+    index.add([], ends)
     if loaded:
         log.info("claims_loaded", rows=loaded)
     return loaded
 
 
-def _claims(lake: Lake, topic: Topic, known: Mapping[Partition, int]) -> Iterator[Claim]:
-    table: Table = tables()[f"silver/{topic.table}"]
-    fields = list(topic.model.model_fields)
+def _claims(lake: Lake, topic: Topic, known: Mapping[Partition, int]) -> Iterator[Claims]:
+    table: Table = silver(topic.table)
     where = None
     if known:
         where = ~reduce(or_, (_at(at) & (pc.field("kafka_offset") < end) for at, end in known.items()))
     for batch in lake.batches(table, where):
-        for row, position in zip(
-            batch.select(fields).to_pylist(), zip(*(batch.column(name).to_pylist() for name in _POSITION), strict=True),
-            strict=True,
-        ):  # fmt: skip
-            listener, payload = hashes(row)
-            yield Claim(row["event_id"], position, listener, payload)
+        for topic_id in batch.column("kafka_topic_id").unique().to_pylist():
+            yield claims_of(topic.name, topic_id, batch.filter(pc.equal(batch.column("kafka_topic_id"), topic_id)))
+
+
+def claims_of(topic: str, topic_id: str, rows: pa.RecordBatch) -> Claims:
+    """Return the claims of silver's rows."""
+    marks = [mark_of(topic, row) for row in rows.to_pylist()]
+    digests, listeners, payloads = zip(*marks, strict=True) if marks else ((), (), ())
+    return Claims(
+        topic_id,
+        as_digests(list(digests)),
+        np.frombuffer(b"".join(listeners), "V8"),
+        np.frombuffer(b"".join(payloads), "V8"),
+        rows.column("kafka_partition").to_numpy(),
+        rows.column("kafka_offset").to_numpy(),
+    )
 
 
 def _at(at: Partition) -> pc.Expression:

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class ControlServer(ThreadingHTTPServer):
-    """Answers `GET /metrics`, `GET /health` and `POST /run?job=NAME` on 127.0.0.1.
+    """Answers `GET /metrics`, `/health` and `/about` and `POST /run?job=NAME` on 127.0.0.1.
 
     Args:
         port: where to listen.
@@ -45,12 +45,14 @@ class _Handler(BaseHTTPRequestHandler):
         match urlsplit(self.path).path:
             case "/metrics":
                 self._answer(HTTPStatus.OK, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
+            case "/about":
+                self._answer(HTTPStatus.OK, self.server.service.about().model_dump_json().encode(), "application/json")
             case "/health" if self.server.service.healthy:
                 self._answer(HTTPStatus.OK, b"ok\n")
             case "/health":
                 self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the silver stream does not run\n")
             case _:
-                self._answer(HTTPStatus.NOT_FOUND, b"valid: GET /metrics, GET /health, POST /run?job=NAME\n")
+                self._answer(HTTPStatus.NOT_FOUND, b"valid: GET /metrics, /health, /about, POST /run?job=NAME\n")
 
     def do_POST(self) -> None:
         url = urlsplit(self.path)

@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from streaming.control import RunReport, progress, tables_of
-from streaming.errors import TimeoutExpiredError, UnavailableError
-from streaming.jobs import bronze, metrics, silver, trending
-from streaming.jobs.bronze import BronzeStream
-from streaming.jobs.silver import SilverStream, required_topics
-from streaming.jobs.trending import TrendingStream
+from streaming.control import JOBS, RunReport, ServiceInfo, code_version, progress, tables_of
+from streaming.errors import HaltedError, TimeoutExpiredError, UnavailableError
+from streaming.halt import halted, refuse_when_halted
+from streaming.jobs import bronze, intake, metrics
+from streaming.jobs.engine import engine
 from streaming.lake import Lake
-from streaming.ledger import Partition
+from streaming.ledger import Partition, end_offsets
 from streaming.sinks.report import Reporter
+from streaming.topics.admin import required_topics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyspark.sql import SparkSession
 
+    from streaming.jobs.engine import PeriodicJob, SilverStream
     from streaming.settings import Settings
+
+TRENDING: Final = JOBS[2]
 
 _TICK_SECONDS: Final = 0.5
 _LAG_SECONDS: Final = 15.0
@@ -38,29 +43,58 @@ class StreamService:
         spark: the one session.
     """
 
-    def __init__(self, settings: Settings, spark: SparkSession) -> None:
+    def __init__(self, settings: Settings, spark: SparkSession | None) -> None:
         self._settings = settings
         self._lake = Lake(settings.lake_root)
         self._lake.create_all()
         self._reporter = Reporter(settings.dagster_port, self._lake)
-        self._silver = SilverStream(settings, spark, on_batch=self._reporter.note)
-        self._periodic: dict[str, BronzeStream | TrendingStream] = {
-            bronze.NAME: BronzeStream(settings, spark),
-            trending.NAME: TrendingStream(settings, spark),
+        self._engine = engine(settings, spark)
+        self._periodic: dict[str, PeriodicJob] = {
+            bronze.NAME: self._engine.bronze(),
+            TRENDING: self._engine.trending(),
         }
         self._interval = {
             bronze.NAME: settings.bronze_interval_seconds,
-            trending.NAME: settings.trending_interval_seconds,
+            TRENDING: settings.trending_interval_seconds,
         }
         self._locks = {name: threading.Lock() for name in self._periodic}
         self._stopping = threading.Event()
-        self._query = self._silver.start(once=False)
+        self._silver: SilverStream | None = None
+        self._last_error: str | None = None
+        self._begin_silver()
         self._reporter.start()
 
     @property
     def healthy(self) -> bool:
-        """Whether the query runs and nobody asked to stop."""
-        return self._query.isActive and not self._stopping.is_set()
+        """Whether nobody asked to stop, and silver runs or stands still on purpose."""
+        return not self._stopping.is_set() and (self._silver is None or self._silver.active)
+
+    def about(self) -> ServiceInfo:
+        """Return what there is to say of this service."""
+        halt = halted(self._settings)
+        return ServiceInfo(
+            version=code_version(),
+            engine=self._settings.stream_engine,
+            lake=str(self._settings.lake_root),
+            running=self._silver is not None and self._silver.active,
+            halted=halt.sentence if halt else None,
+            last_error=self._last_error,
+        )
+
+    def _begin_silver(self) -> None:
+        """Start silver unless it is halted; the process stays, so that no supervisor starts it again and again."""
+        metrics.HALTED.labels(intake.NAME).set(0)
+        try:
+            self._silver = self._engine.silver(on_batch=self._reporter.note)
+            self._silver.start()
+        except HaltedError as halt:
+            self._note_halt(halt)
+
+    def _note_halt(self, halt: HaltedError) -> None:
+        metrics.HALTED.labels(intake.NAME).set(1)
+        self._last_error = str(halt)
+        log.error("halted", query=intake.NAME, sentence=str(halt))
+        self._silver = None
 
     def stop(self) -> None:
         """Ask the service to end after the batches in progress."""
@@ -82,7 +116,8 @@ class StreamService:
                     due[name] = time.monotonic() + self._interval.get(name, _LAG_SECONDS)
         finally:
             self._stopping.set()
-            self._silver.stop(self._query)
+            if self._silver is not None:
+                self._silver.stop()
             self._reporter.stop()
 
     def run(self, job: str) -> RunReport:
@@ -95,7 +130,7 @@ class StreamService:
         """
         started = time.monotonic()
         before = self._counts(job)
-        if job == silver.NAME:
+        if job == intake.NAME:
             self._await_silver()
         else:
             self._run_periodic(job)
@@ -105,8 +140,15 @@ class StreamService:
         return {table.id: self._lake.count(table) for table in tables_of(job)}
 
     def _check(self) -> None:
-        if not self._query.isActive:
-            raise self._silver.failure or UnavailableError(f"{silver.NAME} ended: {self._query.exception()}")
+        if self._silver is None:
+            if halted(self._settings) is None:
+                self._begin_silver()
+        elif not self._silver.active:
+            failure = self._silver.failure
+            if not isinstance(failure, HaltedError):
+                raise failure or UnavailableError(f"{intake.NAME} ended without a word")
+            self._silver.stop()
+            self._note_halt(failure)
 
     def _tick(self, name: str) -> None:
         if name == "lag":
@@ -126,18 +168,23 @@ class StreamService:
             for state in states.values()
             for number, end in state.end_offsets.items()
         }
-        while any(self._silver.ends.get(at, 0) < end for at, end in target.items()):
+        while any(self._ends().get(at, 0) < end for at, end in target.items()):
+            refuse_when_halted(self._settings)
             if not self.healthy:
-                raise UnavailableError(f"{silver.NAME} stopped before it was current")
+                raise UnavailableError(f"{intake.NAME} stopped before it was current")
             if time.monotonic() > deadline:
                 raise TimeoutExpiredError(
-                    f"{silver.NAME} did not become current within {_CURRENT_TIMEOUT_SECONDS:.0f} s"
+                    f"{intake.NAME} did not become current within {_CURRENT_TIMEOUT_SECONDS:.0f} s"
                 )
             time.sleep(0.05)
 
+    def _ends(self) -> Mapping[Partition, int]:
+        silver = self._silver
+        return end_offsets(self._lake) if silver is None else silver.ends
+
     def _measure_lag(self) -> None:
-        ends = self._silver.ends
+        ends = self._ends()
         for name, state in required_topics(self._settings.bootstrap_servers).items():
             for number, end in state.end_offsets.items():
-                lag = end - ends.get(Partition(state.topic_id, number), 0)
-                metrics.LAG.labels(silver.NAME, name, str(number)).set(lag)
+                lag = end - ends.get(Partition(state.topic_id, number), state.first_offsets[number])
+                metrics.LAG.labels(intake.NAME, name, str(number)).set(lag)

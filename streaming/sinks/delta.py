@@ -7,81 +7,111 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.transaction import AddAction, RemoveAction
 
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from streaming.sinks.files import DataFile
     from streaming.tables import Table
 
-_ROWS_PER_FILE: Final = 250_000
+_LATER: Final = "new.kafka_topic_id <> held.kafka_topic_id OR new.kafka_offset > held.kafka_offset"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Write:
-    """Identity of a write: Delta drops one whose app id it has seen with this version or a higher one.
+    """Identity of a commit: what the writer last saw in the table, and what it leaves there.
+
+    Delta keeps a version for each app id. A writer that finds another one than it left is not alone, or is a replay
+    of what was done already, and must not write.
 
     Attributes:
-        app_id: of the query's checkpoint; a new checkpoint counts from 0 again and needs another one.
-        version: number of the batch.
+        expected: by app id, the version that the table must hold; None where it holds none.
+        leaves: by app id, the version that it holds afterwards.
         note: what the commit says of itself, such as the end offsets; never a value of a row.
     """
 
-    app_id: str
-    version: int
+    expected: Mapping[str, int | None]
+    leaves: Mapping[str, int]
     note: Mapping[str, Any]
 
 
-def append(frame: DataFrame, table: Table, root: Path, *, write: Write, rows: int) -> None:
+def commit_files(files: Sequence[DataFile], table: Table, root: Path, *, write: Write) -> None:
+    """Make files that lie in the table's folder part of it, in one commit.
+
+    Raises:
+        IntegrityError: another writer was here.
+    """
+    held = DeltaTable(str(table.path(root)))
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(
+            path=file.name,
+            size=file.size,
+            partition_values={},
+            modification_time=file.written_ms,
+            data_change=True,
+            stats=file.stats,
+        )
+        for file in files
+    ]
+    held.create_write_transaction(actions, "append", table.schema, commit_properties=_fenced(held, table, write))
+
+
+def append_arrow(rows: pa.Table, table: Table, root: Path, *, write: Write) -> None:
     """Append rows in one commit.
 
-    Args:
-        frame: has at least the table's columns.
-        table: where to.
-        root: of the lake.
-        write: identity, for repetition.
-        rows: how many there are, which decides the number of files.
+    Raises:
+        IntegrityError: another writer was here.
     """
-    files = max(1, rows // _ROWS_PER_FILE)
-    (
-        frame.select(*table.schema.names)
-        .coalesce(files)
-        .write.format("delta")
-        .mode("append")
-        .option("txnAppId", f"{write.app_id}/{table.id}")
-        .option("txnVersion", write.version)
-        .option("userMetadata", json.dumps(write.note))
-        .save(str(table.path(root)))
+    held = DeltaTable(str(table.path(root)))
+    content = rows.select(table.schema.names).cast(table.schema)
+    write_deltalake(held, content, mode="append", commit_properties=_fenced(held, table, write))
+
+
+def _fenced(held: DeltaTable, table: Table, write: Write) -> CommitProperties:
+    for app_id, version in write.expected.items():
+        seen = held.transaction_version(app_id)
+        if seen != version:
+            raise IntegrityError(
+                f"{table.id} stands at {seen} for {app_id}, not at {version}; does a second one write?"
+            )
+    return CommitProperties(
+        custom_metadata={"userMetadata": json.dumps(write.note)},
+        app_transactions=[Transaction(app_id, version) for app_id, version in write.leaves.items()],
     )
 
 
-def upsert(frame: DataFrame, table: Table, root: Path) -> None:
+def upsert(records: pa.Table, table: Table, root: Path, *, note: Mapping[str, Any]) -> None:
     """Make the table hold the last value of each key: rows marked `deleted` go, the others come or change.
 
     Repeating it changes nothing: a row moves only to a later position, or to another topic's.
 
     Args:
-        frame: the table's columns and `deleted`; one row per key.
+        records: the table's columns and `deleted`; one row per key.
         table: where to.
         root: of the lake.
+        note: what the commit says of itself.
     """
-    from delta.tables import DeltaTable as SparkDeltaTable
-
     match = " AND ".join(f"held.{name} = new.{name}" for name in table.key)
-    later = "new.kafka_topic_id <> held.kafka_topic_id OR new.kafka_offset > held.kafka_offset"
     values = {name: f"new.{name}" for name in table.schema.names}
     (
-        SparkDeltaTable.forPath(frame.sparkSession, str(table.path(root)))
-        .alias("held")
-        .merge(frame.coalesce(1).alias("new"), match)
-        .whenMatchedDelete(f"new.deleted AND ({later})")
-        .whenMatchedUpdate(later, values)  # type: ignore[arg-type]
-        .whenNotMatchedInsert("NOT new.deleted", values)  # type: ignore[arg-type]
+        DeltaTable(str(table.path(root)))
+        .merge(
+            records,
+            match,
+            source_alias="new",
+            target_alias="held",
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": json.dumps(note)}),
+        )
+        .when_matched_delete(f"new.deleted AND ({_LATER})")
+        .when_matched_update(values, _LATER)
+        .when_not_matched_insert(values, "NOT new.deleted")
         .execute()
     )
 
@@ -95,26 +125,4 @@ def overwrite(frame: DataFrame, table: Table, root: Path, *, note: Mapping[str, 
         .mode("overwrite")
         .option("userMetadata", json.dumps(note))
         .save(str(table.path(root)))
-    )
-
-
-def append_arrow(rows: pa.Table, table: Table, root: Path, *, write: Write) -> None:
-    """Append rows that the driver holds: a Spark commit costs a CPU-second, this one a twentieth.
-
-    Raises:
-        IntegrityError: this write, or a later one of the same app id, is there already.
-    """
-    app_id = f"{write.app_id}/{table.id}"
-    held = DeltaTable(str(table.path(root)))
-    seen = held.transaction_version(app_id)
-    if seen is not None and seen >= write.version:
-        raise IntegrityError(f"{table.id} already holds batch {seen} of this query; does a second one run?")
-    write_deltalake(
-        held,
-        rows.select(table.schema.names).cast(table.schema),
-        mode="append",
-        commit_properties=CommitProperties(
-            custom_metadata={"userMetadata": json.dumps(write.note)},
-            app_transactions=[Transaction(app_id, write.version)],
-        ),
     )

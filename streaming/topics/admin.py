@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
@@ -17,36 +18,37 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from streaming.errors import ConfigurationError, UnavailableError
+from streaming.errors import ConfigurationError, MusicError, UnavailableError
 from streaming.topics import topics
+from streaming.topics.plan import Change, Held, differences, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-
-    from streaming.topics import Topic
+    from collections.abc import Callable, Collection
 
 _TIMEOUT_SECONDS: Final = 15.0
 
-_PASSING: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
-"""What a broker answers for a topic that was created a moment ago."""
+_AWAY: Final = frozenset(
+    {
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+    }
+)
+"""What a broker answers that cannot do what it is asked for now."""
+
+_PASSING: Final = _AWAY | {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_ALREADY_EXISTS,
+}
+"""What passes by itself: a topic was created a moment ago, by us or by another who applies at the same time."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One difference between the broker and a topic's file.
-
-    Attributes:
-        topic: its name.
-        action: what was done, or would be in a dry run.
-        detail: the difference, for people.
-    """
-
-    topic: str
-    action: Literal["create", "configure"]
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,27 +68,44 @@ class TopicState:
     end_offsets: dict[int, int]
 
 
-def apply(bootstrap_servers: str, *, dry_run: bool = False) -> list[Change]:
-    """Create the topics that are missing and set the settings that differ.
-
-    Never deletes a topic and never changes a partition count.
+def compare(bootstrap_servers: str) -> list[Change]:
+    """Return what separates the broker from the topics' files; nothing is changed.
 
     Raises:
-        ConfigurationError: the broker has another number of partitions than a topic's file.
         UnavailableError: the broker does not answer.
     """
     client = _client(bootstrap_servers)
-    partitions = _reach(bootstrap_servers, lambda: _partition_counts(client))
-    changes = [change for topic in topics().values() if (change := _missing(topic, partitions))]
-    present = [topic for topic in topics().values() if topic.name in partitions]
-    differing = _reach(bootstrap_servers, lambda: _differing(client, present))
-    changes += [
-        Change(topic=name, action="configure", detail=", ".join(f"{key}={value}" for key, value in values.items()))
-        for name, values in differing.items()
-    ]
-    if not dry_run:
-        _reach(bootstrap_servers, lambda: _carry_out(client, changes, differing))
-    return changes
+    return _reach(bootstrap_servers, lambda: _differences(client))
+
+
+def apply(bootstrap_servers: str, *, shrink: Collection[str] = (), leave: bool = False) -> list[Change]:
+    """Create the topics that are missing and set the settings that differ.
+
+    The whole plan is checked, by us and by the broker, before any of it is carried out. It never deletes a topic and
+    never changes a number of partitions.
+
+    Args:
+        bootstrap_servers: the brokers.
+        shrink: topics that may lose messages.
+        leave: leave what would lose messages as it is, instead of refusing the plan: for a start, which must
+            not fail because the broker keeps more than it has to.
+
+    Returns:
+        What was changed.
+
+    Raises:
+        ConfigurationError: the plan would lose messages or change a number of partitions, or the broker refuses it.
+        UnavailableError: the broker does not answer.
+    """
+    client = _client(bootstrap_servers)
+    plan = _reach(bootstrap_servers, lambda: _carry_out(client, shrink=shrink, leave=leave))
+    created = {change.topic for change in plan if change.action == "create"}
+    left = _reach(bootstrap_servers, lambda: _left_after(client, plan))
+    # What a file does not set, a new topic has from the broker: that may be less than is needed.
+    short = [change for change in left if change.topic in created]
+    _reach(bootstrap_servers, lambda: _configure(client, short, validate_only=False))
+    _reach(bootstrap_servers, lambda: _left_after(client, short))
+    return plan + short
 
 
 def describe(bootstrap_servers: str) -> dict[str, TopicState]:
@@ -97,6 +116,21 @@ def describe(bootstrap_servers: str) -> dict[str, TopicState]:
     """
     client = _client(bootstrap_servers)
     return _reach(bootstrap_servers, lambda: _describe(client))
+
+
+def required_topics(bootstrap_servers: str) -> dict[str, TopicState]:
+    """Return every registered topic as the broker holds it.
+
+    Raises:
+        UnavailableError: the broker does not answer, or lacks one of them.
+    """
+    found = describe(bootstrap_servers)
+    missing = topics().keys() - found.keys()
+    if missing:
+        raise UnavailableError(
+            f"the broker has no topic {', '.join(sorted(missing))}; create them with `music topics apply`"
+        )
+    return found
 
 
 def _client(bootstrap_servers: str) -> AdminClient:
@@ -111,70 +145,97 @@ def _reach(bootstrap_servers: str, action: Callable[[], T]) -> T:
             return action()
         except KafkaException as error:
             if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
-                raise _unavailable(bootstrap_servers, error) from error
+                raise _translated(bootstrap_servers, error.args[0]) from error
             time.sleep(0.1)
 
 
-def _unavailable(bootstrap_servers: str, error: KafkaException) -> UnavailableError:
-    return UnavailableError(
-        f"the Kafka broker at {bootstrap_servers} does not answer ({error.args[0].name()}); is it up?"
-    )
+def _translated(bootstrap_servers: str, error: KafkaError) -> MusicError:
+    # Codes below zero are the client's own: it did not reach the broker.
+    if error.code() < 0 or error.code() in _AWAY:
+        return UnavailableError(f"the Kafka broker at {bootstrap_servers} does not answer ({error.name()}); is it up?")
+    return ConfigurationError(f"the Kafka broker at {bootstrap_servers} refuses ({error.name()}): {error.str()}")
 
 
-def _partition_counts(client: AdminClient) -> dict[str, int]:
+def _carry_out(client: AdminClient, *, shrink: Collection[str], leave: bool) -> list[Change]:
+    plan = _differences(client)
+    if leave:
+        plan = [change for change in plan if change.action != "shrink"]
+    refuse(plan, shrink)
+    for validate_only in (True, False):
+        _create(client, plan, validate_only=validate_only)
+        _configure(client, plan, validate_only=validate_only)
+    return plan
+
+
+def _left_after(client: AdminClient, plan: Collection[Change]) -> list[Change]:
+    """What differs once the broker shows that a plan was carried out: it answers before it does."""
+    if not plan:
+        return []
+    done = {(change.topic, change.setting) for change in plan}
+    left = _differences(client)
+    if any((change.topic, change.setting) in done for change in left):
+        raise KafkaException(KafkaError(KafkaError.REQUEST_TIMED_OUT))
+    return left
+
+
+def _differences(client: AdminClient) -> list[Change]:
     found = client.list_topics(timeout=_TIMEOUT_SECONDS).topics
-    return {name: len(topic.partitions) for name, topic in found.items()}
-
-
-def _missing(topic: Topic, partitions: dict[str, int]) -> Change | None:
-    have = partitions.get(topic.name)
-    if have is None:
-        return Change(topic=topic.name, action="create", detail=f"{topic.partitions} partitions")
-    if have != topic.partitions:
-        raise ConfigurationError(
-            f"topic {topic.name} has {have} partitions on the broker and {topic.partitions} in its file; "
-            "a change would move listeners to other partitions: make a new topic and cut over"
+    partitions = {name: len(found[name].partitions) for name in topics() if name in found}
+    settings = _settings(client, list(partitions))
+    return [
+        change
+        for name, topic in topics().items()
+        for change in differences(
+            topic, Held(partitions=partitions[name], settings=settings[name]) if name in partitions else None
         )
-    return None
+    ]
 
 
-def _differing(client: AdminClient, present: list[Topic]) -> dict[str, dict[str, str]]:
-    if not present:
+def _settings(client: AdminClient, names: list[str]) -> dict[str, dict[str, str | None]]:
+    if not names:
         return {}
-    resources = {topic.name: ConfigResource(ResourceType.TOPIC, topic.name) for topic in present}
+    resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
     futures = client.describe_configs(list(resources.values()), request_timeout=_TIMEOUT_SECONDS)
-    differing: dict[str, dict[str, str]] = {}
-    for topic in present:
-        have = futures[resources[topic.name]].result()
-        values = {key: value for key, value in topic.config.items() if have[key].value != value}
-        if values:
-            differing[topic.name] = values
-    return differing
+    return {
+        name: {key: entry.value for key, entry in futures[resource].result().items()}
+        for name, resource in resources.items()
+    }
 
 
-def _carry_out(client: AdminClient, changes: list[Change], differing: dict[str, dict[str, str]]) -> None:
-    wanted = [topics()[change.topic] for change in changes if change.action == "create"]
+def _create(client: AdminClient, plan: list[Change], *, validate_only: bool) -> None:
+    wanted = [topics()[change.topic] for change in plan if change.action == "create"]
     new = [
         NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=-1, config=topic.config)
         for topic in wanted
     ]
-    futures: list[Future[None]] = []
     if new:
-        futures += client.create_topics(new, request_timeout=_TIMEOUT_SECONDS).values()
-    if differing:
-        resources = [_alteration(name, values) for name, values in differing.items()]
-        futures += client.incremental_alter_configs(resources, request_timeout=_TIMEOUT_SECONDS).values()
-    for future in futures:
-        future.result()
+        futures = client.create_topics(
+            new, operation_timeout=_TIMEOUT_SECONDS, request_timeout=_TIMEOUT_SECONDS, validate_only=validate_only
+        )
+        for future in futures.values():
+            future.result()
 
 
-def _alteration(name: str, values: dict[str, str]) -> ConfigResource:
-    entries = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in values.items()]
-    return ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+def _configure(client: AdminClient, plan: list[Change], *, validate_only: bool) -> None:
+    entries: dict[str, list[ConfigEntry]] = defaultdict(list)
+    for change in plan:
+        if change.action in {"configure", "shrink"}:
+            entry = ConfigEntry(change.setting, change.want, incremental_operation=AlterConfigOpType.SET)
+            entries[change.topic].append(entry)
+    if entries:
+        resources = [
+            ConfigResource(ResourceType.TOPIC, name, incremental_configs=each) for name, each in entries.items()
+        ]
+        futures = client.incremental_alter_configs(
+            resources, request_timeout=_TIMEOUT_SECONDS, validate_only=validate_only
+        )
+        for future in futures.values():
+            future.result()
 
 
 def _describe(client: AdminClient) -> dict[str, TopicState]:
-    names = [name for name in topics() if name in _partition_counts(client)]
+    found = client.list_topics(timeout=_TIMEOUT_SECONDS).topics
+    names = [name for name in topics() if name in found]
     if not names:
         return {}
     described = client.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_SECONDS)

@@ -67,7 +67,7 @@ def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: p
     ("name", "value", "says"),
     [
         ("STORAGE_FORMAT", "parquet", r"^STORAGE_FORMAT=parquet is not supported yet; valid: delta$"),
-        ("STREAM_ENGINE", "python", r"^STREAM_ENGINE=python is not supported yet; valid: spark$"),
+        ("STREAM_ENGINE", "flink", r"^STREAM_ENGINE: Input should be 'spark' or 'python'"),
         ("WAREHOUSE_TARGET", "snowflake", r"^WAREHOUSE_TARGET=snowflake is not supported yet; valid: postgres$"),
         ("LAKEHOUSE_PATH", "s3a://bucket/lake", r"^LAKEHOUSE_PATH on an object store is not supported yet; valid: "),
         ("KAFKA_PORT", "many", r"^KAFKA_PORT: Input should be a valid integer"),

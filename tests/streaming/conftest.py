@@ -13,14 +13,17 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from streaming.jobs import run_once
+from streaming.jobs import python_engine, run_once
 from streaming.lake import Lake
 from streaming.settings import Settings
 from streaming.tables import tables
 from streaming.topics import topics
 from streaming.topics.admin import apply, describe
+from streaming.transforms import messages
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
@@ -72,6 +75,11 @@ class Platform:
     def run(self, job: str = SILVER, **overrides: Any) -> None:
         run_once(job, self.settings.model_copy(update=overrides), self.spark)
 
+    @property
+    def feed(self) -> ModuleType:
+        """The module whose `stage` the engine calls."""
+        return python_engine if self.settings.stream_engine == "python" else messages
+
     def rows(self, table: str) -> list[dict[str, Any]]:
         read: pa.Table = self.lake.read(tables()[table])
         rows: list[dict[str, Any]] = read.to_pylist()
@@ -96,7 +104,14 @@ def event(number: int, *, kind: str = "listen", **fields: Any) -> dict[str, Any]
     }
 
 
+@pytest.fixture(params=["spark", "python"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Both engines: a test that streams holds for each."""
+    return str(request.param)
+
+
 @pytest.fixture
-def platform(broker: str, spark: SparkSession, make_settings: MakeSettings) -> Platform:
+def platform(broker: str, spark: SparkSession, make_settings: MakeSettings, engine: str) -> Platform:
     recreate_topics(broker)
-    return Platform(make_settings(kafka_bootstrap_servers=broker), spark)
+    settings = make_settings(kafka_bootstrap_servers=broker, stream_engine=engine, silver_interval_seconds=0.5)
+    return Platform(settings, spark)

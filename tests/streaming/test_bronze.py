@@ -31,15 +31,15 @@ def test_every_message_is_kept_as_it_came_and_once(platform: Platform) -> None:
 def test_a_kill_between_two_tables_repeats_neither(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     platform.put("events_clicks", event(1, kind="click"))
     platform.put("events_views", event(1, kind="view"))
-    real = bronze.append
+    real = bronze.commit_files
 
-    def die(frame: object, table: object, *args: object, **options: object) -> None:
+    def die(files: object, table: object, *args: object, **options: object) -> None:
         if getattr(table, "name", "") == "events_views":
             raise KeyboardInterrupt
-        real(frame, table, *args, **options)  # type: ignore[arg-type]
+        real(files, table, *args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(bronze, "append", die)
+        patch.setattr(bronze, "commit_files", die)
         with pytest.raises(KeyboardInterrupt):
             platform.run(BRONZE)
     platform.run(BRONZE)

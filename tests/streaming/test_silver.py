@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 import pytest
 
+from streaming import columns
 from streaming.errors import IntegrityError, UnavailableError
-from streaming.jobs import silver
+from streaming.jobs import intake
 from streaming.ledger import Totals, totals
 from streaming.parse import Reason, Rejection
 from streaming.sinks import delta
+from streaming.staging import stage
 from streaming.tables import LEDGER
-from streaming.transforms import messages
+from streaming.topics import admin
 from tests.streaming.conftest import Platform, event, recreate_topics
 
 if TYPE_CHECKING:
@@ -29,14 +32,14 @@ class Killed(Exception):  # noqa: N818 - it stands for a kill, not for an error 
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, name: str, *, when: Callable[..., bool] = lambda *_: True) -> None:
-    real = getattr(silver, name)
+    real = getattr(intake, name)
 
     def die(*args: object, **options: object) -> object:
         if when(*args):
             raise Killed
         return real(*args, **options)
 
-    monkeypatch.setattr(silver, name, die)
+    monkeypatch.setattr(intake, name, die)
 
 
 def ids(platform: Platform, table: str = LISTENS) -> list[str]:
@@ -44,7 +47,7 @@ def ids(platform: Platform, table: str = LISTENS) -> list[str]:
 
 
 def wipe_checkpoint(platform: Platform) -> None:
-    for path in (platform.settings.checkpoint_root / silver.NAME).iterdir():
+    for path in (platform.settings.checkpoint_root / intake.NAME).iterdir():
         if path.name != "claims":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -105,7 +108,7 @@ def test_a_kill_between_silver_and_the_ledger_loses_and_doubles_nothing(
     if lost != "nothing":
         wipe_checkpoint(platform)
     if lost == "both":
-        shutil.rmtree(platform.settings.checkpoint_root / silver.NAME / "claims")
+        shutil.rmtree(platform.settings.checkpoint_root / intake.NAME / "claims")
     platform.put("events_listens", event(3), event(30))
     platform.run()
     assert ids(platform) == sorted(f"event-{number}" for number in [*range(20), 30])
@@ -120,12 +123,12 @@ def test_a_parser_deployed_between_two_commits_puts_no_message_in_both_or_neithe
 ) -> None:
     platform.put("events_listens", event(1), event(2), b"{")
     with monkeypatch.context() as patch:
-        for write in ("append", "append_arrow"):
+        for write in ("commit_files", "append_arrow"):
             kill_at(patch, write, when=lambda _rows, table, _root: table.layer != place)
         with pytest.raises(Killed):
             platform.run()
     # The new parser takes what the old one refused, and refuses one that it took.
-    monkeypatch.setattr(messages, "_parse_partition", swapped)
+    monkeypatch.setattr(platform.feed, "stage", swapped)
     platform.run()
     stands = {"silver": ["event-1", "event-2", "new"], "deadletter": ["event-2"]}
     assert ids(platform) == stands[place]
@@ -133,9 +136,9 @@ def test_a_parser_deployed_between_two_commits_puts_no_message_in_both_or_neithe
     assert platform.problems() == []
 
 
-def swapped(batches, *, topic_ids, now):  # type: ignore[no-untyped-def]
+def swapped(batches, *, topic_ids, now, root):  # type: ignore[no-untyped-def]
     """The parser of another release: `{` is an event, event-1 is not."""
-    real = messages.parse
+    real, plain = columns.parse, columns._PLAIN_ITEM
 
     def other(topic, value, *, now):  # type: ignore[no-untyped-def]
         if value == b"{":
@@ -144,14 +147,11 @@ def swapped(batches, *, topic_ids, now):  # type: ignore[no-untyped-def]
         row = real(topic, value, now=now)
         return Rejection(Reason.BAD_FORMAT, None, "no more") if row["event_id"] == "event-1" else row
 
-    messages.parse = other
+    columns.parse, columns._PLAIN_ITEM = other, "no id is plain"
     try:
-        yield from REAL_PARSE_PARTITION(batches, topic_ids=topic_ids, now=now)
+        yield from stage(batches, topic_ids=topic_ids, now=now, root=root)
     finally:
-        messages.parse = real
-
-
-REAL_PARSE_PARTITION = messages._parse_partition
+        columns.parse, columns._PLAIN_ITEM = real, plain
 
 
 def test_a_wiped_checkpoint_goes_on_where_the_ledger_ends(platform: Platform) -> None:
@@ -178,14 +178,15 @@ def test_a_batch_that_cannot_be_accounted_for_stops_the_stream(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.put("events_listens", *(event(number) for number in range(4)))
-    real = silver.parse_messages
-    monkeypatch.setattr(
-        silver, "parse_messages", lambda frame, **options: real(frame.where("kafka_offset > 0"), **options)
-    )
+    monkeypatch.setattr(platform.feed, "stage", without_the_first)
     with pytest.raises(IntegrityError, match="were planned, but"):
         platform.run()
     assert platform.rows(LISTENS) == []
     assert platform.rows("lake/ledger") == []
+
+
+def without_the_first(batches, **options):  # type: ignore[no-untyped-def]
+    yield from stage((batch.filter(pc.greater(batch["kafka_offset"], 0)) for batch in batches), **options)
 
 
 def test_the_catalogue_holds_the_last_value_of_each_key(platform: Platform) -> None:
@@ -207,20 +208,19 @@ def test_the_catalogue_holds_the_last_value_of_each_key(platform: Platform) -> N
 
 
 def test_a_missing_topic_is_named(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = silver.describe(platform.settings.bootstrap_servers)
+    found = admin.describe(platform.settings.bootstrap_servers)
     found.pop("events_views")
-    monkeypatch.setattr(silver, "describe", lambda _servers: found)
+    monkeypatch.setattr(admin, "describe", lambda _servers: found)
     with pytest.raises(UnavailableError, match="events_views"):
         platform.run()
 
 
-def test_a_write_repeated_under_the_same_identity_is_dropped(platform: Platform) -> None:
+def test_a_second_writer_is_refused(platform: Platform) -> None:
     platform.put("events_listens", event(1))
-    platform.run("stream_kafka_to_bronze")
-    table = silver.tables()["bronze/events_listens"]
-    path = str(table.path(platform.settings.lake_root))
-    rows = platform.spark.read.format("delta").load(path)
-    write = delta.Write(app_id="test", version=7, note={})
-    for _ in range(2):
-        delta.append(rows, table, platform.settings.lake_root, write=write, rows=1)
-    assert platform.lake.count(table) == 2
+    platform.run()
+    rows = platform.lake.read(LEDGER)
+    write = delta.Write(expected={"test": None}, leaves={"test": 1}, note={})
+    delta.append_arrow(rows, LEDGER, platform.settings.lake_root, write=write)
+    with pytest.raises(IntegrityError, match="does a second one write"):
+        delta.append_arrow(rows, LEDGER, platform.settings.lake_root, write=write)
+    assert platform.lake.count(LEDGER) == 2 * rows.num_rows

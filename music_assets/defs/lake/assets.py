@@ -6,16 +6,21 @@ the service does it when it is alive, otherwise the run does the same job itself
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
 from music_assets.automation import EVERY_HOUR
 from music_assets.resources import PlatformResource
+from music_assets.settings import Settings
 from streaming.control import JOBS, tables_of
 from streaming.events import EventType
 from streaming.tables import LEDGER, Table, tables
 from streaming.topics import event_topics, topics
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _POOL = "spark"
 """Runs that may start a JVM wait for each other: two would not fit beside the stack."""
@@ -74,7 +79,7 @@ def _job(name: str) -> dg.AssetsDefinition:
         settings = platform.settings()
         client = StreamClient(settings.stream_port)
         alive = client.alive()
-        done = client.run(name).tables if alive else run_once(name, settings, pyspark.spark_session)
+        done = client.run(name).tables if alive else run_once(name, settings, _session(settings, pyspark))
         # The ledger counts what the other tables of its step hold, and Dagster wants it after them.
         for key in sorted(context.selected_asset_keys, key=lambda key: (key.path[0] == "lake", key)):
             table = tables()["/".join(key.path)]
@@ -88,6 +93,11 @@ def _job(name: str) -> dg.AssetsDefinition:
             )
 
     return advance
+
+
+def _session(settings: Settings, pyspark: LazyPySparkResource) -> "SparkSession | None":
+    """The session of the Spark engine, started on first use; the other engine needs none."""
+    return pyspark.spark_session if settings.stream_engine == "spark" else None
 
 
 @dg.definitions

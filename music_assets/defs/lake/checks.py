@@ -30,6 +30,59 @@ def ledger_balances(platform: PlatformResource) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=not found, metadata={"problems": found, "received": received})
 
 
+@dg.asset_check(
+    asset=["lake", "ledger"],
+    description="Silver takes messages in: no topic's messages break their contract so often that it stands still.",
+)
+def silver_is_not_halted(platform: PlatformResource) -> dg.AssetCheckResult:
+    """The brake of `streaming.halt`."""
+    from streaming.halt import halted
+
+    halt = halted(platform.settings())
+    return dg.AssetCheckResult(passed=halt is None, description=halt.sentence if halt else None)
+
+
+@dg.asset_check(
+    asset=["lake", "ledger"],
+    description="The stream service answers and its silver stream runs; without it runs of the sensor catch up.",
+)
+def stream_is_running(platform: PlatformResource) -> dg.AssetCheckResult:
+    """What the service says of itself."""
+    from streaming.control import StreamClient
+
+    info = StreamClient(platform.settings().stream_port).about()
+    sentence = "no service answers" if info is None else (info.halted or info.last_error)
+    return dg.AssetCheckResult(
+        passed=info is not None and info.running,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=sentence,
+    )
+
+
+@dg.asset_check(
+    asset=["lake", "ledger"],
+    description="The service runs the code, the engine and the lake that this code location knows.",
+)
+def stream_is_deployed(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Version, engine and lake of the service against this code's."""
+    from streaming.control import StreamClient, code_version
+
+    settings = platform.settings()
+    wanted = {
+        "version": code_version(), "engine": settings.stream_engine, "lake": str(settings.lake_root)
+    }  # fmt: skip
+    info = StreamClient(settings.stream_port).about()
+    found = info.model_dump(include=set(wanted)) if info else {}
+    different = [
+        f"{name}: {found.get(name, 'no service')}, wanted {value}"
+        for name, value in wanted.items()
+        if found.get(name) != value
+    ]
+    return dg.AssetCheckResult(
+        passed=not different, severity=dg.AssetCheckSeverity.WARN, metadata={"differences": different}
+    )
+
+
 def _one_row_per_event_id(topic: Topic) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=["silver", topic.table],
@@ -89,6 +142,9 @@ def lake_checks() -> dg.Definitions:
     return dg.Definitions(
         asset_checks=[
             ledger_balances,
+            silver_is_not_halted,
+            stream_is_running,
+            stream_is_deployed,
             *(_one_row_per_event_id(topic) for topic in log_topics()),
             *(_events_are_fresh(topic) for topic in event_topics()),
             *(_dead_letters_stay_below_limit(topic) for topic in topics().values()),

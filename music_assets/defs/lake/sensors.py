@@ -41,9 +41,20 @@ def new_events(context: dg.SensorEvaluationContext, platform: PlatformResource) 
         )
         for name, state in states.items()
     }
+    seen = json.loads(context.cursor) if context.cursor else {}
     # The same offsets are asked for once: a run that failed on them would fail again every 30 seconds.
-    asked = json.dumps({name: sorted(state.end_offsets.items()) for name, state in states.items()}, sort_keys=True)
-    if not any(lag.values()) or asked == context.cursor:
-        return dg.SkipReason("no message waits that was not asked for already")
+    now = json.dumps({name: sorted(state.end_offsets.items()) for name, state in states.items()}, sort_keys=True)
+    if not any(lag.values()) or now == seen.get("asked"):
+        return dg.SensorResult(
+            skip_reason="no message waits that was not asked for already", cursor=json.dumps({**seen, "waited": False})
+        )
+    if not seen.get("waited"):
+        # A service that is only starting answers at the next look; a run would hold its place in the pool for nothing.
+        return dg.SensorResult(
+            skip_reason="messages wait; the next look starts a run if the service is still away",
+            cursor=json.dumps({**seen, "waited": True}),
+        )
     waiting = {f"lag/{name}": str(count) for name, count in lag.items() if count}
-    return dg.SensorResult(run_requests=[dg.RunRequest(tags=waiting)], cursor=asked)
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(tags=waiting)], cursor=json.dumps({"asked": now, "waited": False})
+    )

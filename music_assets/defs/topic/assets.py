@@ -28,16 +28,18 @@ def topic_assets() -> dg.Definitions:
 
     @dg.multi_asset(
         name="apply_topics", specs=[_spec(topic) for topic in topics().values()], can_subset=True,
-        description="Creates the topics that are missing and sets the settings that differ; deletes nothing.",
+        description="Creates the topics that are missing and sets what differs; deletes and shrinks nothing.",
     )  # fmt: skip
     def apply_topics(
         context: dg.AssetExecutionContext, platform: PlatformResource
     ) -> Iterator[dg.MaterializeResult[None]]:
-        from streaming.topics.admin import apply, describe
+        from streaming.topics.admin import apply, compare, describe
 
         servers = platform.settings().bootstrap_servers
-        for change in apply(servers):
+        for change in apply(servers, leave=True):
             context.log.info("%s %s: %s", change.action, change.topic, change.detail)
+        for change in compare(servers):
+            context.log.warning("left as it is, %s %s: %s", change.action, change.topic, change.detail)
         states = describe(servers)
         for key in sorted(context.selected_asset_keys):
             state = states[key.path[-1]]

@@ -13,13 +13,9 @@ def _check(topic: Topic) -> dg.AssetChecksDefinition:
         description="The topic exists with the partitions and settings of its file.",
     )
     def broker_agrees_with_the_file(platform: PlatformResource) -> dg.AssetCheckResult:
-        from streaming.errors import ConfigurationError
-        from streaming.topics.admin import apply
+        from streaming.topics.admin import compare
 
-        try:
-            changes = apply(platform.settings().bootstrap_servers, dry_run=True)
-        except ConfigurationError as error:
-            return dg.AssetCheckResult(passed=False, description=str(error))
+        changes = compare(platform.settings().bootstrap_servers)
         mine = [f"{change.action}: {change.detail}" for change in changes if change.topic == topic.name]
         return dg.AssetCheckResult(passed=not mine, metadata={"differences": mine})
 

@@ -1,0 +1,242 @@
+"""The parser over many messages of a topic at once: columns out instead of rows.
+
+The same verdicts as `streaming.parse.parse`, several times as fast: a plain message is decoded without looking for
+control characters, which JSON can only hold behind a backslash (or as DEL), and what can be checked on whole columns
+is. Whatever is not plain goes through `parse`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.events import EARLIEST, MAX_FUTURE, NO_CONTROL, normalise_item_id
+from streaming.parse import MAX_BYTES, Reason, Rejection, Row, parse
+from streaming.structs import struct_of
+from streaming.tables import UTC_MICROSECONDS, arrow_schema
+from streaming.topics import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from streaming.topics import Topic
+
+_PLAIN_ITEM: Final = "^(track|artist|album):[!-~]"
+"""An item id that is written out: what is not (a bare id, a blank one, an unknown kind) takes the long way."""
+
+DIGEST_BYTES: Final = 16
+HASH_BYTES: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What a run of one topic's messages says.
+
+    Attributes:
+        rows: the valid ones, the model's fields as columns, times in UTC; where the topic is compacted, `deleted` too.
+        at: of each row, the index of its message.
+        digests: of each row's event id and topic, 128 bits of BLAKE2b; none where rows have no event id.
+        listeners: hash of each row's listener, 64 bits.
+        payloads: hash of each row's whole content, 64 bits; with the listener's it tells a conflict from a copy.
+        rejected: index and reason of the others.
+    """
+
+    rows: pa.Table
+    at: np.ndarray[Any, np.dtype[np.int64]]
+    digests: list[bytes]
+    listeners: list[bytes]
+    payloads: list[bytes]
+    rejected: list[tuple[int, Rejection]]
+
+
+def read_columns(topic: str, values: Sequence[bytes | None], keys: Sequence[bytes | None], *, now: datetime) -> Columns:
+    """Read messages of one topic.
+
+    Args:
+        topic: name of a registered topic.
+        values: the messages as they came.
+        keys: their keys, as long as `values`.
+        now: the time against which `future_time` is judged, with a zone.
+    """
+    return _readers()[topic].read(values, keys, now)
+
+
+class _Reader:
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+        self._schema = arrow_schema(topic.model)
+        self._prefix = topic.name.encode() + b"\x00"
+        self._newest = max(topic.versions)
+        self._decode = msgspec.json.Decoder(struct_of(topic.models[self._newest], ignore=NO_CONTROL)).decode
+
+    def read(self, values: Sequence[bytes | None], keys: Sequence[bytes | None], now: datetime) -> Columns:
+        plain, at, others = self._plain(values) if self._topic.event_type else ([], [], range(len(values)))
+        rows = self._table(plain)
+        odd = self._odd(rows, now) if plain else np.zeros(0, bool)
+        index = np.array(at, np.int64)
+        if odd.any():
+            others = sorted([*others, *index[odd].tolist()])
+            rows, index = rows.filter(pa.array(~odd)), index[~odd]
+            plain = [struct for struct, drop in zip(plain, odd.tolist(), strict=True) if not drop]
+        slow, slow_at, rejected = self._one_by_one(values, keys, others, now)
+        if slow:
+            rows = pa.concat_tables([rows, self._from_rows(slow)])
+            index = np.concatenate([index, np.array(slow_at, np.int64)])
+        marks = [*map(self._mark, plain), *(mark_of(self._topic.name, row) for row in slow if "event_id" in row)]
+        return Columns(
+            rows=rows,
+            at=index,
+            digests=[mark[0] for mark in marks],
+            listeners=[mark[1] for mark in marks],
+            payloads=[mark[2] for mark in marks],
+            rejected=rejected,
+        )
+
+    def _plain(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[int], list[int]]:
+        structs, at, others = [], [], []
+        decode = self._decode
+        for index, value in enumerate(values):
+            if value is None or len(value) > MAX_BYTES or _escaped(value) or _nested(value):
+                others.append(index)
+                continue
+            try:
+                structs.append(decode(value.decode()))
+            except (ValueError, RecursionError):
+                others.append(index)
+            else:
+                at.append(index)
+        return structs, at, others
+
+    def _odd(self, rows: pa.Table, now: datetime) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which rows need a second look: another version or type, an implausible time, no id, an item id in short."""
+        time = rows.column("timestamp")
+        fine = [
+            pc.equal(rows.column("schema_version"), self._newest),
+            pc.equal(rows.column("event_type"), str(self._topic.event_type)),
+            pc.is_valid(rows.column("event_id")),
+            pc.match_substring_regex(rows.column("item_id"), _PLAIN_ITEM),
+            pc.greater_equal(time, pa.scalar(EARLIEST, UTC_MICROSECONDS)),
+            pc.less_equal(time, pa.scalar(now + MAX_FUTURE, UTC_MICROSECONDS)),
+        ]
+        every = fine[0]
+        for each in fine[1:]:
+            every = pc.and_(every, each)
+        odd: np.ndarray[Any, np.dtype[np.bool_]] = ~every.to_numpy()
+        return odd
+
+    def _one_by_one(
+        self, values: Sequence[bytes | None], keys: Sequence[bytes | None], indexes: Sequence[int], now: datetime
+    ) -> tuple[list[Row], list[int], list[tuple[int, Rejection]]]:
+        rows, at, rejected = [], [], []
+        for index in indexes:
+            result = _read_one(self._topic, keys[index], values[index], now=now)
+            if isinstance(result, Rejection):
+                rejected.append((index, result))
+            else:
+                rows.append(result)
+                at.append(index)
+        return rows, at, rejected
+
+    def _table(self, structs: list[Any]) -> pa.Table:
+        fields = self._fields()
+        return pa.Table.from_arrays(
+            [pa.array([getattr(each, field.name, None) for each in structs], field.type) for field in fields],
+            schema=fields,
+        )
+
+    def _from_rows(self, rows: list[Row]) -> pa.Table:
+        fields = self._fields()
+        return pa.Table.from_arrays(
+            [pa.array([row.get(field.name) for row in rows], field.type) for field in fields], schema=fields
+        )
+
+    def _fields(self) -> pa.Schema:
+        fields = [field.with_nullable(nullable=True) for field in self._schema]
+        return pa.schema([*fields, pa.field("deleted", pa.bool_())] if self._topic.compacted else fields)
+
+    def _mark(self, struct: Any) -> tuple[bytes, bytes, bytes]:
+        return (
+            _digest(self._prefix + struct.event_id.encode()),
+            listener_hash(struct.user_id),
+            _hash64(_encode(struct)),
+        )
+
+
+def _escaped(value: bytes) -> bool:
+    return b"\\" in value or b"\x7f" in value
+
+
+def _nested(value: bytes) -> bool:
+    return b"[" in value or value.rfind(b"{") > 0
+
+
+def mark_of(topic: str, row: Row) -> tuple[bytes, bytes, bytes]:
+    """Return the digest and the hashes of a row, as it was parsed or as silver holds it."""
+    defaults = _defaults(topic)
+    content = {name: row[name] for name in defaults if row[name] != defaults[name]}
+    return (
+        _digest(topic.encode() + b"\x00" + row["event_id"].encode()),
+        listener_hash(row["user_id"]),
+        _hash64(_encode(content)),
+    )
+
+
+@cache
+def _defaults(topic: str) -> dict[str, Any]:
+    """The model's fields in order with their defaults: what a struct leaves out, a row leaves out too."""
+    return {name: info.get_default() for name, info in topics()[topic].model.model_fields.items()}
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+"""Times become instants, whatever their zone was."""
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def _hash64(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
+
+
+@cache
+def _listener_cache() -> dict[str, bytes]:
+    return {}
+
+
+_LISTENERS_CACHED: Final = 200_000
+
+
+def listener_hash(listener: str) -> bytes:
+    """Return 64 bits of a listener id's BLAKE2b: says whether two are the same, not who it is."""
+    known = _listener_cache()
+    found = known.get(listener)
+    if found is None:
+        if len(known) >= _LISTENERS_CACHED:
+            known.clear()
+        # A lone surrogate cannot come out of the parser, but a key may hold any bytes.
+        found = known[listener] = _hash64(listener.encode(errors="surrogateescape"))
+    return found
+
+
+def _read_one(topic: Topic, key: bytes | None, value: bytes | None, *, now: datetime) -> Row | Rejection:
+    """Parse one message of a topic that may be compacted: there, no value means that the key is gone."""
+    if value is not None or not topic.compacted:
+        return parse(topic.name, value, now=now)
+    try:
+        return {"item_id": normalise_item_id((key or b"").decode()), "deleted": True}
+    except ValueError:
+        return Rejection(Reason.EMPTY_MESSAGE, None, "the message has neither a value nor the key of an item")
+
+
+@cache
+def _readers() -> dict[str, _Reader]:
+    return {topic.name: _Reader(topic) for topic in topics().values()}

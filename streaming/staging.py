@@ -1,0 +1,351 @@
+"""The first half of a batch: messages to data files that no commit names yet, and a mark for each message.
+
+It runs wherever the messages are: in Spark's tasks, on any machine, or in the process that consumes. The second half
+(`streaming.jobs.intake`) decides what each position is from the marks alone, and commits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from streaming.columns import Columns, listener_hash, read_columns
+from streaming.sinks.files import DataFile, write_data_file
+from streaming.tables import UTC_MICROSECONDS, Table, bronze, dead_letters, silver
+from streaming.topics import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+RAW: Final = pa.schema(
+    [
+        pa.field("topic", pa.string()),
+        pa.field("kafka_partition", pa.int32()),
+        pa.field("kafka_offset", pa.int64()),
+        pa.field("kafka_timestamp", UTC_MICROSECONDS),
+        pa.field("key", pa.binary()),
+        pa.field("value", pa.binary()),
+        pa.field("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
+    ]
+)
+"""Messages under the lake's names. Headers may also come as Spark's JSON of the same, values in base64."""
+
+MARKS: Final = pa.schema(
+    [
+        pa.field("partition", pa.int32()),
+        pa.field("offset", pa.int64()),
+        pa.field("dead", pa.bool_()),
+        pa.field("digest", pa.binary(16)),
+        pa.field("listener", pa.binary(8)),
+        pa.field("payload", pa.binary(8)),
+        pa.field("happened_at", pa.int64()),
+    ]
+)
+"""What the decision needs to know of each message: where it was, whether it is bad, what it claims and for whom, and
+when it happened, in microseconds. The valid ones come first, in the order of their data file, then the bad ones in
+the order of theirs. A catalogue record claims nothing."""
+
+_ROWS_PER_FILE: Final = 250_000
+_BAD_LOGGED: Final = 10
+"""Of a piece: a log that holds every message of a broken producer is of no use to anybody."""
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A bad message in a log line: where it was, why, and the trace that it belongs to. Never what it said."""
+
+    partition: int
+    offset: int
+    reason: str
+    field: str | None
+    trace_id: str | None
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Some messages of one topic, staged.
+
+    Attributes:
+        topic: its name.
+        marks: `MARKS` as an Arrow stream.
+        good: data file of the valid ones, if there are any and the topic is a log.
+        dead: data file of the bad ones, if there are any.
+        records: valid records of a compacted topic as an Arrow stream: they are merged, not appended.
+        reasons: how many bad ones there are by reason.
+        bad: the first few bad ones, for the log.
+    """
+
+    topic: str
+    marks: bytes
+    good: DataFile | None
+    dead: DataFile | None
+    records: bytes | None
+    reasons: dict[str, int]
+    bad: list[Bad] = []
+
+
+def stage(
+    batches: Iterable[pa.RecordBatch], *, topic_ids: Mapping[str, str], now: datetime, root: Path
+) -> Iterator[Piece]:
+    """Stage messages; holds at most a file's rows of each topic in memory.
+
+    Args:
+        batches: columns of `RAW`, of any topics.
+        topic_ids: the broker's id of each topic.
+        now: when this batch is taken in.
+        root: of the lake.
+    """
+    waiting: dict[str, _Part] = defaultdict(_Part)
+    for batch in batches:
+        for topic, messages in _by_topic(batch):
+            part = waiting[topic]
+            part.add(*_read(topic, messages, topic_ids[topic], now))
+            if part.count >= _ROWS_PER_FILE:
+                yield waiting.pop(topic).piece(topic, root)
+    for topic, part in waiting.items():
+        yield part.piece(topic, root)
+
+
+def stage_raw(
+    batches: Iterable[pa.RecordBatch], *, topic_ids: Mapping[str, str], forgotten: frozenset[bytes], root: Path
+) -> Iterator[Piece]:
+    """Stage messages as they came, for bronze.
+
+    Args:
+        batches: columns of `RAW`, of any topics.
+        topic_ids: the broker's id of each topic.
+        forgotten: hashes of the listeners of whom nothing is kept; their messages are in the marks, not in the file.
+        root: of the lake.
+    """
+    waiting: dict[str, list[pa.Table]] = defaultdict(list)
+    for batch in batches:
+        for topic, messages in _by_topic(batch):
+            waiting[topic].append(_raw(messages, topic_ids[topic]))
+            if sum(part.num_rows for part in waiting[topic]) >= _ROWS_PER_FILE:
+                yield _raw_piece(topic, waiting.pop(topic), forgotten, root)
+    for topic, parts in waiting.items():
+        yield _raw_piece(topic, parts, forgotten, root)
+
+
+def _raw(messages: pa.RecordBatch, topic_id: str) -> pa.Table:
+    table = with_headers(pa.Table.from_batches([messages]))
+    return table.append_column("kafka_topic_id", pa.repeat(pa.scalar(topic_id, pa.string()), table.num_rows))
+
+
+def with_headers(messages: pa.Table) -> pa.Table:
+    """Return messages with their headers as a list, whichever way they came."""
+    at = messages.schema.get_field_index("headers")
+    column = messages.column(at)
+    if column.type != pa.string():
+        return messages
+    values = [None if text is None else _decode_headers(text) for text in column.to_pylist()]
+    kind = RAW.field("headers")
+    return messages.set_column(at, kind, pa.array(values, kind.type))
+
+
+class _Header(msgspec.Struct):
+    key: str
+    value: bytes | None = None
+
+
+_read_headers: Final = msgspec.json.Decoder(list[_Header]).decode
+
+
+def _decode_headers(text: str) -> list[dict[str, Any]]:
+    return [msgspec.structs.asdict(header) for header in _read_headers(text)]
+
+
+def _raw_piece(topic: str, parts: list[pa.Table], forgotten: frozenset[bytes], root: Path) -> Piece:
+    messages = pa.concat_tables(parts)
+    gone = np.zeros(messages.num_rows, bool)
+    if forgotten:
+        pairs = zip(messages.column("value").to_pylist(), messages.column("key").to_pylist(), strict=True)
+        gone = np.array([owner_of(value, key) in forgotten for value, key in pairs])
+    kept = messages.filter(pa.array(~gone))
+    marks = {
+        "partition": messages.column("kafka_partition"), "offset": messages.column("kafka_offset"),
+        "dead": pa.array(gone),
+    }  # fmt: skip
+    return Piece(
+        topic=topic,
+        marks=to_bytes(_fill(marks, messages.num_rows)),
+        good=write_data_file(kept, bronze(topics()[topic].table), root) if kept.num_rows else None,
+        dead=None,
+        records=None,
+        reasons={},
+    )
+
+
+class _Part:
+    """Rows of one topic that wait for their file."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._good: list[pa.Table] = []
+        self._dead: list[pa.Table] = []
+        self._marks: list[pa.Table] = []
+        self._dead_marks: list[pa.Table] = []
+
+    def add(self, good: pa.Table, dead: pa.Table, marks: pa.Table, dead_marks: pa.Table) -> None:
+        self.count += good.num_rows + dead.num_rows
+        for held, more in (
+            (self._good, good), (self._dead, dead), (self._marks, marks), (self._dead_marks, dead_marks)
+        ):  # fmt: skip
+            if more.num_rows:
+                held.append(more)
+
+    def piece(self, topic: str, root: Path) -> Piece:
+        compacted = topics()[topic].compacted
+        good = pa.concat_tables(self._good) if self._good else None
+        dead = pa.concat_tables(self._dead) if self._dead else None
+        return Piece(
+            topic=topic,
+            marks=to_bytes(pa.concat_tables([*self._marks, *self._dead_marks])),
+            good=write_data_file(good, silver_of(topic), root) if good and not compacted else None,
+            dead=write_data_file(dead, dead_letters(topic), root) if dead else None,
+            records=to_bytes(good) if good and compacted else None,
+            reasons=_counts(dead) if dead else {},
+            bad=_first_bad(dead) if dead else [],
+        )
+
+
+def silver_of(topic: str) -> Table:
+    """Return the silver table that a topic fills."""
+    return silver(topics()[topic].table)
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """Return a table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def from_bytes(content: bytes) -> pa.Table:
+    """Return the table of an Arrow stream."""
+    return pa.ipc.open_stream(content).read_all()
+
+
+def _counts(dead: pa.Table) -> dict[str, int]:
+    return {each["values"]: each["counts"] for each in dead.column("reason").value_counts().to_pylist()}
+
+
+def _first_bad(dead: pa.Table) -> list[Bad]:
+    return [
+        Bad(
+            partition=row["kafka_partition"],
+            offset=row["kafka_offset"],
+            reason=row["reason"],
+            field=row["field"],
+            trace_id=_trace_id(row["headers"]),
+        )
+        for row in dead.slice(0, _BAD_LOGGED).to_pylist()
+    ]
+
+
+def _trace_id(headers: list[dict[str, Any]] | None) -> str | None:
+    """The trace id of a W3C `traceparent` header: version, trace id, parent id, flags."""
+    for header in headers or []:
+        if header["key"] == "traceparent":
+            parts = (header["value"] or b"").decode(errors="replace").split("-")
+            return parts[1] if len(parts) == 4 else None
+    return None
+
+
+def _by_topic(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Split a batch, whose topics come in runs, without moving a row."""
+    names = batch.column("topic").dictionary_encode()
+    codes = names.indices.to_numpy()
+    starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    for start, end in itertools.pairwise(starts):
+        if end > start:
+            yield names.dictionary[int(codes[start])].as_py(), batch.slice(start, end - start)
+
+
+def _read(
+    topic: str, messages: pa.RecordBatch, topic_id: str, now: datetime
+) -> tuple[pa.Table, pa.Table, pa.Table, pa.Table]:
+    """Return valid rows, dead letters, and the marks of both."""
+    keys = messages.column("key").to_pylist()
+    found = read_columns(topic, messages.column("value").to_pylist(), keys, now=now)
+    good = found.rows
+    places = messages.select(["kafka_partition", "kafka_offset"]).take(pa.array(found.at))
+    constant = {
+        "kafka_topic_id": pa.array([topic_id], pa.string()), "ingested_at": pa.array([now], UTC_MICROSECONDS)
+    }  # fmt: skip
+    for name in places.schema.names:
+        good = good.append_column(name, places.column(name))
+    for name, value in constant.items():
+        good = good.append_column(name, pa.repeat(value[0], good.num_rows))
+    dead = _dead_letters(messages, found, constant)
+    return good, dead, _marks(places, found), _dead_marks(dead, keys, found)
+
+
+def _dead_letters(messages: pa.RecordBatch, found: Columns, constant: Mapping[str, pa.Array]) -> pa.Table:
+    at = [index for index, _ in found.rejected]
+    dead = with_headers(pa.Table.from_batches([messages.take(pa.array(at, pa.int64()))]))
+    for place, name in enumerate(("reason", "field", "detail")):
+        dead = dead.append_column(name, pa.array([rejection[place] for _, rejection in found.rejected], pa.string()))
+    for name, value in constant.items():
+        dead = dead.append_column(name, pa.repeat(value[0], dead.num_rows))
+    return dead
+
+
+def _marks(places: pa.RecordBatch, found: Columns) -> pa.Table:
+    count = places.num_rows
+    columns: dict[str, Any] = {
+        "partition": places.column("kafka_partition"),
+        "offset": places.column("kafka_offset"),
+        "dead": pa.repeat(pa.scalar(value=False), count),
+    }
+    if found.digests:
+        columns |= {"digest": found.digests, "listener": found.listeners, "payload": found.payloads}
+        columns["happened_at"] = found.rows.column("timestamp").cast(pa.int64())
+    return _fill(columns, count)
+
+
+def _dead_marks(dead: pa.Table, keys: list[bytes | None], found: Columns) -> pa.Table:
+    count = dead.num_rows
+    values = dead.column("value").to_pylist()
+    owners = [owner_of(value, keys[index]) for value, (index, _) in zip(values, found.rejected, strict=True)]
+    return _fill(
+        {
+            "partition": dead.column("kafka_partition"),
+            "offset": dead.column("kafka_offset"),
+            "dead": pa.repeat(pa.scalar(value=True), count),
+            # What a listener sent is theirs, readable or not.
+            "listener": owners,
+        },
+        count,
+    )
+
+
+class _Owned(msgspec.Struct):
+    user_id: str
+
+
+_read_owner: Final = msgspec.json.Decoder(_Owned).decode
+
+
+def owner_of(value: bytes | None, key: bytes | None) -> bytes | None:
+    """Return the hash of the listener whose message it is: as it says itself, otherwise by its key."""
+    try:
+        return listener_hash(_read_owner(value or b"").user_id)
+    except (ValueError, RecursionError):
+        return None if key is None else listener_hash(key.decode(errors="surrogateescape"))
+
+
+def _fill(columns: Mapping[str, Any], count: int) -> pa.Table:
+    arrays = [
+        columns[field.name]
+        if isinstance(columns.get(field.name), pa.Array | pa.ChunkedArray)
+        else pa.array(columns.get(field.name, [None] * count), field.type)
+        for field in MARKS
+    ]
+    return pa.Table.from_arrays(arrays, schema=MARKS)
