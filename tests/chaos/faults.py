@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import time
@@ -28,6 +29,7 @@ _POINT_SECONDS: Final = 120.0
 
 _SPOOL_FILE: Final = Point(".", r"events\.sqlite-wal", change=True)
 _FULL_SECONDS: Final = (6.0, 12.0)
+_NO_SPACE: Final = re.compile(rb"No space left|os error 28")
 _HANG_SECONDS: Final = 15.0
 """Longest hang: what hangs for 30 s is restarted."""
 
@@ -190,24 +192,25 @@ def topic_recreated(scene: Scene) -> str:
 
 @fault("lake's disk full", kills=0, possible=lambda world: "lake" in world.disks)
 def lake_full(scene: Scene) -> str:
-    """No byte can be written to the lake for a while; then there is room again, and nobody lends a hand."""
+    """No byte can be written to the lake until a write has failed; then there is room, and nobody lends a hand."""
     scene.world.await_ready("streams")
-    log = scene.world.stack.supervisor.log("streams")
-    read, disk, answered = log.stat().st_size, scene.world.disks["lake"], len(scene.load.truth.answered)
+    log, disk = scene.world.stack.supervisor.log("streams"), scene.world.disks["lake"]
+    size, answered = log.stat().st_size, len(scene.load.truth.answered)
     disk.fill()
-    deadline = time.monotonic() + scene.rng.uniform(*_FULL_SECONDS)
     try:
-        while time.monotonic() < deadline:
-            time.sleep(0.3)
-            disk.fill()
+        seen = wait_until(lambda: _refusals(log, size) > 0, seconds=_POINT_SECONDS, pause=0.3)
+        time.sleep(scene.rng.uniform(*_FULL_SECONDS))
         taken = len(scene.load.truth.answered) - answered
     finally:
         disk.release()
     scene.await_progress()
+    return f"{'a write failed' if seen else 'nothing was written'}; {taken} events taken meanwhile"
+
+
+def _refusals(log: Path, since: int) -> int:
     with log.open("rb") as file:
-        file.seek(read)
-        refused = file.read().count(b"No space left")
-    return f"the log names it {refused} times; {taken} events taken meanwhile"
+        file.seek(since)
+        return len(_NO_SPACE.findall(file.read()))
 
 
 @fault("spool's disk full", kills=0, possible=lambda world: "spool" in world.disks)

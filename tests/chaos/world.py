@@ -50,6 +50,8 @@ class World:
     def __init__(self, home: Path, *, small_disks: bool = False, **settings: Any) -> None:
         # Short intervals: the more commits, the more moments that can be hit.
         intervals = {"silver_interval_seconds": 1, "bronze_interval_seconds": 30, "trending_interval_seconds": 60}
+        # The planted broken messages are meant to be dead letters, also when they are all that comes.
+        intervals["halt_dead_letter_share"] = 1
         ports = {name: free_port() for name in _PORTS}
         jars = ROOT / ".music" / "jars"
         self.settings = Settings(
