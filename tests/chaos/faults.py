@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,9 +17,11 @@ from typing import Final
 import psutil
 from confluent_kafka.admin import AdminClient
 
+from music_assets.stack.parts import ROOT
 from music_assets.stack.process import wait_until
 from streaming.topics import event_topics
 from streaming.topics.admin import apply
+from streaming.upkeep import tend_all
 from tests.chaos.scene import FAULTS, Scene, fault
 from tests.chaos.watch import POINTS, Point, Watch
 from tests.chaos.world import World, freeze, named
@@ -26,6 +30,13 @@ __all__ = ["FAULTS"]
 
 _POINT_SECONDS: Final = 120.0
 """Longest wait for a moment: the first batch of a fresh JVM on a busy machine."""
+
+_TEND: Final = """
+import pathlib, sys
+from streaming.lake import Lake
+from streaming.upkeep import tend_all
+tend_all(Lake(pathlib.Path(sys.argv[1])))
+"""
 
 _SPOOL_FILE: Final = Point(".", r"events\.sqlite-wal", change=True)
 _FULL_SECONDS: Final = (6.0, 12.0)
@@ -228,3 +239,20 @@ def spool_full(scene: Scene) -> str:
     scene.world.await_ready("kafka", "api")
     wait_until(lambda: scene.world.spooled() == 0, seconds=60)
     return f"{scene.load.truth.verdicts.repeated - before} requests repeated"
+
+
+@fault("upkeep")
+def upkeep(scene: Scene) -> str:
+    """Tables are compacted while the stream writes to them: once killed in the middle, once to the end."""
+    lake = scene.world.settings.lake_root
+    command = [sys.executable, "-c", _TEND, str(lake)]
+    first = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+    with Watch(POINTS["silver"], lake) as watch:
+        watch.wait(_HANG_SECONDS)
+    time.sleep(scene.rng.uniform(0, 0.5))
+    if first.poll() is None:
+        scene.kill("upkeep", [psutil.Process(first.pid)])
+    before = scene.ledger_version()
+    tended = tend_all(scene.world.lake)
+    fewer = sum(care.files - care.files_after for care in tended)
+    return f"{fewer} files fewer, {scene.ledger_version() - before} batches meanwhile"
