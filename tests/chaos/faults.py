@@ -38,7 +38,7 @@ from streaming.upkeep import tend_all
 tend_all(Lake(pathlib.Path(sys.argv[1])))
 """
 
-_SPOOL_FILE: Final = Point(".", r"events\.sqlite-wal", change=True)
+_SPOOL_FILE: Final = Point("spool", r"events\.sqlite-wal", change=True)
 _FULL_SECONDS: Final = (6.0, 12.0)
 _NO_SPACE: Final = re.compile(rb"No space left|os error 28")
 _HANG_SECONDS: Final = 15.0
@@ -96,7 +96,7 @@ def api_while_it_spools(scene: Scene) -> str:
     held, victim = scene.world.tree("kafka"), scene.world.tree("api")
     freeze(held)
     try:
-        with Watch(_SPOOL_FILE, scene.world.settings.spool_path.parent) as watch:
+        with Watch(_SPOOL_FILE, scene.world.settings.music_home) as watch:
             seen = watch.wait(_HANG_SECONDS)
         time.sleep(scene.rng.choice((0.0, 0.002, 0.02)))
         scene.kill("api while it spools", victim)
