@@ -183,22 +183,45 @@ def claim_index_lost(scene: Scene) -> str:
     return f"{len(folders)} folder"
 
 
+def _recreate(scene: Scene, topic: str) -> None:
+    """Delete a topic and make it anew: another topic under the same name, which begins at offset 0 again."""
+    servers = scene.world.settings.bootstrap_servers
+    old = scene.world.topics()[topic].topic_id
+    client = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    client.delete_topics([topic], operation_timeout=20)[topic].result()
+    wait_until(lambda: topic not in scene.world.topics(), seconds=30)
+    apply(servers)
+    wait_until(lambda: scene.world.topics()[topic].topic_id != old, seconds=30)
+
+
 @fault("topic re-created", kills=0)
 def topic_recreated(scene: Scene) -> str:
     """All that is on a topic is stored, then the topic is made anew, and events it had before come again."""
     topic = scene.rng.choice(event_topics()).name
-    servers = scene.world.settings.bootstrap_servers
     with scene.load.paused():
         scene.world.become_current()
-        old = scene.world.topics()[topic].topic_id
-        client = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-        client.delete_topics([topic], operation_timeout=20)[topic].result()
-        wait_until(lambda: topic not in scene.world.topics(), seconds=30)
-        apply(servers)
-        wait_until(lambda: scene.world.topics()[topic].topic_id != old, seconds=30)
-    scene.load.repeat(400)
+        _recreate(scene, topic)
+    scene.load.repeat(topic)
     scene.await_progress()
     return topic
+
+
+@fault("topic re-created unseen", kills=0)
+def topic_recreated_unseen(scene: Scene) -> str:
+    """As before, but the new topic is longer than the old one was before the stream process looks again."""
+    topic = scene.rng.choice(event_topics()).name
+    with scene.load.paused():
+        scene.world.become_current()
+        held, ends = scene.world.tree("streams"), scene.world.topics()[topic].end_offsets
+        freeze(held)
+        try:
+            _recreate(scene, topic)
+            while any(scene.world.topics()[topic].end_offsets[number] <= end for number, end in ends.items()):
+                scene.load.repeat(topic)
+        finally:
+            _go_on(held)
+    scene.await_progress()
+    return f"{topic}, {sum(scene.world.topics()[topic].end_offsets.values())} messages"
 
 
 @fault("lake's disk full", kills=0, possible=lambda world: "lake" in world.disks)

@@ -78,11 +78,10 @@ class Load:
         finally:
             self._permits.release(_WORKERS + 1)
 
-    def repeat(self, events: int) -> None:
-        """Post events again that were posted before."""
-        with self._turn:
-            postings = [Posting(event) for event in self.plan.again(events)]
-            self.truth.plan(postings)
+    def repeat(self, topic: str) -> None:
+        """Post every event of a topic again."""
+        postings = [Posting(dict(event)) for (name, _), event in list(self.truth.first.items()) if name == topic]
+        self.truth.plan(postings)
         for place in range(0, len(postings), _BATCH):
             with self._client() as client:
                 client.post_all(postings[place : place + _BATCH])

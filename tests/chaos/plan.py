@@ -91,10 +91,6 @@ class Plan:
             self._past.append(event)
         return postings
 
-    def again(self, topic_events: int) -> list[ClientEvent]:
-        """Return copies of events that were posted before, spread over all that there were."""
-        return [dict(event) for event in self._rng.sample(self._past, min(topic_events, len(self._past)))]
-
     def _backdated(self, event: ClientEvent, now: datetime) -> ClientEvent:
         return {**event, "timestamp": (now - timedelta(days=self._rng.uniform(35, 120))).isoformat()}
 
