@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench env dev jars up down lock clean
+.PHONY: help demo test chaos check bench env dev jars up down lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: jars ## the whole way once, then serve; ARGS="--exit" ends after the summa
 
 test: dev jars ## the whole suite on real parts; ARGS go to pytest
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+chaos: dev jars ## kill every part under load and count; ARGS="--seed 1 --kills 50 --engine spark"
+	$(BIN)/python -m tests.chaos.run $(ARGS)
 
 check: dev ## lint, format, types, import contracts, SQL, definitions
 	$(BIN)/ruff check

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,6 +28,9 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 3.0
 _ANSWERS: Final = frozenset({httpx.codes.ACCEPTED, httpx.codes.UNPROCESSABLE_ENTITY})
 _LOCAL_QUEUE: Final = 50_000
+
+Results = list[dict[str, Any]]
+"""The API's verdicts on the events of one request, in their order, as JSON."""
 
 
 @dataclass
@@ -78,6 +81,7 @@ class EventClient:
         connections: requests under way at once.
         patience_seconds: how long one batch is tried before the run gives up.
         stop: set by another thread, ends the tries at once.
+        on_results: told each request's events with the verdicts on them, from the thread that posted it.
     """
 
     def __init__(
@@ -88,11 +92,13 @@ class EventClient:
         connections: int = CONNECTIONS,
         patience_seconds: float = 180,
         stop: threading.Event | None = None,
+        on_results: Callable[[Sequence[ClientEvent], Results], None] | None = None,
     ) -> None:
         self._batch = batch
         self._connections = connections
         self._patience = patience_seconds
         self._stop = stop or threading.Event()
+        self._on_results = on_results
         self._http = httpx.Client(
             base_url=url, timeout=httpx.Timeout(30, connect=5), limits=httpx.Limits(max_connections=connections)
         )
@@ -128,7 +134,7 @@ class EventClient:
         body, verdicts = msgspec.json.encode(batch), Verdicts()
         deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         while True:
-            problem = self._attempt(body, len(batch), verdicts)
+            problem = self._attempt(body, batch, verdicts)
             if problem is None:
                 return verdicts
             if time.monotonic() + pause > deadline:
@@ -138,24 +144,26 @@ class EventClient:
                 raise UnavailableError("posting was stopped before the API took all events")
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _attempt(self, body: bytes, size: int, verdicts: Verdicts) -> str | None:
+    def _attempt(self, body: bytes, batch: Sequence[ClientEvent], verdicts: Verdicts) -> str | None:
         """Send once; return what kept the API from answering, None when it gave its verdicts."""
         try:
             answer = self._http.post("/events", content=body, headers={"content-type": "application/json"})
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return str(error)  # nothing was sent
         except httpx.TransportError as error:
-            verdicts.doubtful += size
+            verdicts.doubtful += len(batch)
             return f"{type(error).__name__}: {error}"
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            verdicts.doubtful += size
+            verdicts.doubtful += len(batch)
             return f"HTTP {answer.status_code}"
         if answer.status_code not in _ANSWERS:
             raise UnavailableError(f"the API answered HTTP {answer.status_code}: {answer.text[:200]}")
-        results = msgspec.json.decode(answer.content)["results"]
-        if len(results) != size:
-            raise UnavailableError(f"the API gave {len(results)} verdicts on {size} events")
+        results: Results = msgspec.json.decode(answer.content)["results"]
+        if len(results) != len(batch):
+            raise UnavailableError(f"the API gave {len(results)} verdicts on {len(batch)} events")
         _count(results, verdicts)
+        if self._on_results is not None:
+            self._on_results(batch, results)
         return None
 
 
@@ -176,7 +184,7 @@ def _collect(
     return left
 
 
-def _count(results: list[dict[str, Any]], verdicts: Verdicts) -> None:
+def _count(results: Results, verdicts: Verdicts) -> None:
     for result in results:
         if result["verdict"] == "rejected":
             verdicts.rejected[str(result.get("field"))] += 1
