@@ -11,16 +11,19 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check bench env dev jars up down lock clean
+.PHONY: help demo test test-full chaos check bench env dev jars up down lock clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: jars ## the whole way once, then serve; ARGS="--exit" ends after the summary
 	@$(BIN)/music demo $(ARGS)
 
-test: dev jars ## the whole suite on real parts; ARGS go to pytest
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+test: dev jars ## the suite on real parts, but for what takes long; ARGS go to pytest
+	$(BIN)/python -m pytest -m "not heavy" --cov --cov-report=term $(ARGS)
+
+test-full: dev jars ## the heavy part of the suite too
+	$(BIN)/python -m pytest $(ARGS)
 
 chaos: dev jars ## kill every part under load and count; ARGS="--seed 1 --kills 50 --engine spark"
 	$(BIN)/python -m tests.chaos.run $(ARGS)

@@ -67,10 +67,15 @@ def totals(lake: Lake) -> dict[str, Totals]:
     return {name: Totals(**found.get(name, {}), erased=erased.get(name, 0)) for name in topics()}
 
 
+def _erased(lake: Lake, columns: list[str]) -> pa.Table:
+    """The erased positions; none in a lake of before there were any."""
+    return lake.read(ERASED, columns) if lake.exists(ERASED) else ERASED.schema.empty_table().select(columns)
+
+
 def _erased_by_topic(lake: Lake) -> dict[str, int]:
     """Positions erased on arrival and later alike."""
     position = ["topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
-    different = lake.read(ERASED, position).group_by(position).aggregate([])
+    different = _erased(lake, position).group_by(position).aggregate([])
     return {each["values"]: each["counts"] for each in different.column("topic").value_counts().to_pylist()}
 
 
@@ -170,7 +175,7 @@ Gone = dict[Partition, dict[str, set[int]]]
 
 def _erased_positions(lake: Lake) -> Gone:
     gone: Gone = defaultdict(lambda: defaultdict(set))
-    for row in lake.read(ERASED, ["kafka_topic_id", "kafka_partition", "kafka_offset", "outcome"]).to_pylist():
+    for row in _erased(lake, ["kafka_topic_id", "kafka_partition", "kafka_offset", "outcome"]).to_pylist():
         gone[Partition(row["kafka_topic_id"], row["kafka_partition"])][row["outcome"]].add(row["kafka_offset"])
     return gone
 

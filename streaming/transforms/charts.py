@@ -235,7 +235,9 @@ def _share(events: Ints, about: _Events, kinds: Ints) -> Ints:
     pairs = _pairs(listener, np.where(kinds[items] >= 0, items, -1), points)
     listener, item, points, count = (pairs[name].to_numpy() for name in ("listener", "item", "points", "events"))
     capped = np.minimum(points, round(window.item_cap * _MICRO))
-    account = (listener - listener.min(initial=0)) * len(ItemKind) + kinds[item]
+    # Numbers of this share alone: the sums would have a place for every listener before it otherwise.
+    first = listener.min() if len(listener) else 0
+    account = (listener - first) * len(ItemKind) + kinds[item]
     total = _sums(account, capped)[account]
     cap = round(window.listener_cap * _MICRO)
     scaled = np.where(total > cap, capped * cap // np.maximum(total, 1), capped)

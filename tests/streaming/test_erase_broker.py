@@ -69,8 +69,8 @@ def forgotten(home: Path) -> bool:
         return False
 
 
-def test_the_broker_forgets_with_its_retention(make_settings: MakeSettings, tmp_path: Path) -> None:
-    settings = make_settings(stream_engine="python", silver_interval_seconds=0.5)
+def test_the_broker_forgets_with_its_retention(make_settings: MakeSettings, redis_url: str, tmp_path: Path) -> None:
+    settings = make_settings(redis_url=redis_url, stream_engine="python", silver_interval_seconds=0.5)
     with running(eager(servers.kafka(settings), settings.music_home), tmp_path):
         apply(settings.bootstrap_servers)
         platform = Platform(settings, None)  # type: ignore[arg-type]

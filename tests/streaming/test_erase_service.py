@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import MakeSettings
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_each_message_is_in_one_place_for_its_reason(platform: Platform) -> None
     placed = send(platform.settings.bootstrap_servers, SENT)
     assert sum(map(len, placed.values())) == len(SENT)
     platform.run(BRONZE)
-    platform.run()
+    platform.run(halt_dead_letter_share=1)
     assert platform.problems() == []
     counted = totals(platform.lake)
     for topic in topics().values():
@@ -66,7 +66,7 @@ def test_each_message_is_in_one_place_for_its_reason(platform: Platform) -> None
         _check_bronze(at(platform.rows(f"bronze/{topic.table}")), placed[topic.name])
         _check_dead_letters(at(platform.rows(f"deadletter/{topic.name}")), placed[topic.name])
         _check_silver(at(platform.rows(f"silver/{topic.table}")), placed[topic.name])
-    platform.run()
+    platform.run(halt_dead_letter_share=1)
     assert totals(platform.lake) == counted, "sent once, taken once"
 
 
