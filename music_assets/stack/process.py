@@ -38,8 +38,11 @@ def port_is_open(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    for port in random.sample(_PORTS, 200):
+    """Return a port of this machine that nobody listens on.
+
+    Drawn by the system: a seeded generator gives the same ports to two stacks that start at once.
+    """
+    for port in random.SystemRandom().sample(_PORTS, 200):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             try:
                 probe.bind(("127.0.0.1", port))
