@@ -12,7 +12,7 @@ from tests.streaming.conftest import recreate_topics
 if TYPE_CHECKING:
     from music_assets.bench.arena import Arena
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)

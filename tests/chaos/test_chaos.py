@@ -20,7 +20,7 @@ from music_assets.stack.process import marked, wait_until
 from serving.settings import Settings
 from tests.chaos.disk import mounted
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(600)]
 
 # Two restarts of the stream process; what else is killed is killed while it starts.
 FAULTS = (

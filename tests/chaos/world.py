@@ -26,7 +26,15 @@ from tests.chaos.disk import Disk, unmount
 
 PARTS: Final = ("kafka", "postgres", "redis", "streams", "api")
 READY_SECONDS: Final = 300.0
-_PORTS: Final = ("kafka_port", "postgres_embedded_port", "redis_port", "api_port", "dagster_port", "stream_port")
+_PORTS: Final = (
+    "kafka_port",
+    "postgres_embedded_port",
+    "redis_port",
+    "api_port",
+    "dagster_port",
+    "stream_port",
+    "features_port",
+)
 _LAKE_MB: Final = 1024
 _SPOOL_MB: Final = 64
 _CURRENT_SECONDS: Final = 300.0

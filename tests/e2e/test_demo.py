@@ -29,7 +29,15 @@ PEAK_MB = 6 * 1024
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    ports = ("kafka_port", "postgres_embedded_port", "redis_port", "api_port", "dagster_port", "stream_port")
+    ports = (
+        "kafka_port",
+        "postgres_embedded_port",
+        "redis_port",
+        "api_port",
+        "dagster_port",
+        "stream_port",
+        "features_port",
+    )
     home = tmp_path_factory.mktemp("demo")
     yield Settings(_env_file=None, music_home=home, jars_path=JARS, **{name: free_port() for name in ports})
     Stack(Settings(_env_file=None, music_home=home, jars_path=JARS)).down()
