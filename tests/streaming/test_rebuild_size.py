@@ -16,7 +16,7 @@ from tests.streaming.conftest import BRONZE, Platform, event
 if TYPE_CHECKING:
     from streaming.settings import Settings
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.heavy]
 
 ROWS = 300_000
 MOST_MEGABYTES = 900
