@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _FILLER: Final = "filler"
+_TRIES: Final = 20
 
 
 class Disk:
@@ -28,17 +30,17 @@ class Disk:
         command = ["mount", "-t", "tmpfs", "-o", f"size={self._megabytes}m", "chaos", str(self.path)]
         return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
 
-    def fill(self) -> int:
-        """Take every byte that is free, and what becomes free meanwhile; return the size of the filler in bytes."""
-        size = 0
+    def fill(self) -> None:
+        """Take every byte that is free."""
         with (self.path / _FILLER).open("ab") as filler:
-            while free := self.free():
-                os.posix_fallocate(filler.fileno(), size, free)
-                size += free
-        return size
+            for _ in range(_TRIES):
+                # Whoever writes at the same time may be faster; then a little less is free.
+                with suppress(OSError):
+                    os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, self._free())
+                if not self._free():
+                    return
 
-    def free(self) -> int:
-        """Return the bytes that are free."""
+    def _free(self) -> int:
         stat = os.statvfs(self.path)
         return stat.f_bavail * stat.f_frsize
 
