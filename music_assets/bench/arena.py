@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from music_assets.bench.workload import Message
     from music_assets.settings import Settings
 
-_PORTS: Final = ("kafka_port", "postgres_embedded_port", "redis_port", "api_port", "dagster_port", "stream_port")
+_PORTS: Final = (
+    "kafka_port", "postgres_embedded_port", "redis_port", "api_port", "dagster_port", "stream_port", "features_port",
+)  # fmt: skip
 _FLUSH_SECONDS: Final = 120.0
 _PACE_SECONDS: Final = 0.1
 
@@ -78,7 +80,7 @@ def arena(settings: Settings) -> Iterator[Arena]:
         fetch(settings.jars_path)
         ports = {name: free_port() for name in _PORTS}
         own = settings.model_copy(
-            update={"music_home": home, "kafka_bootstrap_servers": "", "lakehouse_path": "", **ports}
+            update={"music_home": home, "kafka_bootstrap_servers": "", "redis_url": None, "lakehouse_path": "", **ports}
         )
         broker = servers.kafka(own)
         with running(broker, home) as process:

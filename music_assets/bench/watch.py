@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
@@ -15,6 +14,7 @@ from deltalake import DeltaTable
 
 from music_assets.bench.job_sides import CHARTED
 from streaming.lake import Lake
+from streaming.online import positions
 from streaming.tables import TRENDING_1H, silver
 from streaming.topics import event_topics
 
@@ -142,22 +142,12 @@ class OnlineWatch:
 
     def __init__(self, url: str) -> None:
         self._redis: Any = redis.Redis.from_url(url)
-        self._layout: Any = import_module("streaming.online")
         self._partitions = [(topic.name, number) for topic in event_topics() for number in range(topic.partitions)]
         self._steps: dict[tuple[str, int], list[tuple[int, float]]] = {each: [] for each in self._partitions}
 
-    @staticmethod
-    def possible() -> bool:
-        """Whether the platform has an online store."""
-        try:
-            import_module("streaming.online")
-        except ImportError:
-            return False
-        return True
-
     def poll(self) -> None:
         """Look once."""
-        found = self._layout.positions(self._redis, self._partitions)
+        found = positions(self._redis, self._partitions)
         at = time.time()
         for partition, position in found.items():
             steps = self._steps[partition]

@@ -29,8 +29,10 @@ def test_each_accepted_event_is_found_in_silver_and_in_a_chart(place: Arena) -> 
     assert report.measured["counted"] == pytest.approx(300, abs=25)
     seconds = report.measured["seconds"]["silver"]
     assert 0 < seconds["p50"] <= seconds["p95"] <= seconds["max"]
+    assert report.measured["seconds"]["Redis"]["p95"] > 0
     by_name = {each.name: each for each in report.requirements}
     assert by_name["events a chart lacks"].met
+    assert by_name["events that never came to Redis"].met
     assert by_name["accepted to silver, p95 s, python"].limit == 3.0
     assert report.measured["charts"][-1]["events"] > 300
     assert report.measured["service_cores"] > 0
