@@ -22,8 +22,9 @@ demo: jars ## the whole way once, then serve; ARGS="--exit" ends after the summa
 test: dev jars ## the suite on real parts, but for what takes long; ARGS go to pytest
 	$(BIN)/python -m pytest -m "not heavy" --cov --cov-report=term $(ARGS)
 
-test-full: dev jars ## the heavy part of the suite too
-	$(BIN)/python -m pytest $(ARGS)
+test-full: dev jars ## all of it, on an S3 server as well; needs Go
+	@$(BIN)/python -m tests.fixtures.s3
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 chaos: dev jars ## kill every part under load and count; ARGS="--seed 1 --kills 50 --engine spark"
 	$(BIN)/python -m tests.chaos.run $(ARGS)

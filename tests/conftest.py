@@ -14,6 +14,7 @@ import redis
 from music_assets.stack import servers
 from music_assets.stack.process import free_port
 from serving.settings import Settings
+from tests.fixtures.s3 import S3Server, s3_server
 from tests.fixtures.servers import running
 
 if TYPE_CHECKING:
@@ -115,6 +116,13 @@ def redis_url(_redis_server: str) -> str:
     with redis.Redis.from_url(_redis_server) as client:
         client.flushall()
     return _redis_server
+
+
+@pytest.fixture(scope="session")
+def s3(session_home: Path) -> Iterator[S3Server]:
+    """The session's S3 server; a test makes a bucket of its own there."""
+    with s3_server(session_home / "s3") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
