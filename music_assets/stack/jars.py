@@ -20,15 +20,18 @@ from music_assets.stack.parts import DEPLOY
 from streaming.errors import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-SETS: Final = ("kafka", "spark")
+EMBEDDED: Final = ("kafka", "spark")
+"""What every stack needs."""
+S3: Final = "s3"
+"""What Spark needs as well for a lake on S3."""
 _PINS: Final = DEPLOY / "jars"
 
 
 def checksums(file: Path = _PINS / "checksums.sha256") -> dict[str, dict[str, str]]:
     """Return the SHA-256 of every jar: set, then file name, to hexadecimal digest."""
-    sums: dict[str, dict[str, str]] = {name: {} for name in SETS}
+    sums: dict[str, dict[str, str]] = {name: {} for name in (*EMBEDDED, S3)}
     for line in file.read_text(encoding="utf-8").splitlines():
         digest, path = line.split(maxsplit=1)
         folder, name = path.split("/", 1)
@@ -43,15 +46,19 @@ def damaged(folder: Path, expected: Mapping[str, str]) -> list[str]:
     return sorted((present ^ expected.keys()) | wrong)
 
 
-def fetch(root: Path) -> list[str]:
-    """Make sure that every pinned jar lies below `root`; return the sets that had to be fetched.
+def fetch(root: Path, sets: Collection[str] = EMBEDDED) -> list[str]:
+    """Make sure that every pinned jar of some sets lies below `root`; return the sets that had to be fetched.
+
+    Args:
+        root: where each set has its folder.
+        sets: names of sets.
 
     Raises:
         StackError: Java is missing, or a jar cannot be had, or is not the one that was pinned.
     """
     expected = checksums()
     with _alone(root):
-        missing = [name for name in SETS if damaged(root / name, expected[name])]
+        missing = [name for name in sets if damaged(root / name, expected[name])]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda name: _fetch(root, name, expected[name]), missing))
     return missing
