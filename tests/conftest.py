@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from music_assets.stack import servers
-from music_assets.stack.process import free_port
 from serving.settings import Settings
+from tests.fixtures.ports import free_ports
 from tests.fixtures.s3 import S3Server, s3_server
 from tests.fixtures.servers import running
 
@@ -57,16 +57,7 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 
 
 def _settings(home: Path, **overrides: Any) -> Settings:
-    ports = (
-        "kafka_port",
-        "postgres_embedded_port",
-        "redis_port",
-        "api_port",
-        "dagster_port",
-        "stream_port",
-        "features_port",
-    )
-    values = {"music_home": home, "jars_path": JARS, **{name: free_port() for name in ports}, **overrides}
+    values = {"music_home": home, "jars_path": JARS, **free_ports(), **overrides}
     return Settings(_env_file=None, **values)
 
 

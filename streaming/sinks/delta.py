@@ -63,17 +63,7 @@ def _commit(
     files: Sequence[DataFile], table: Table, root: Path, *, write: Write, mode: Literal["append", "overwrite"]
 ) -> None:
     held = DeltaTable(str(table.path(root)))
-    actions: list[AddAction | RemoveAction] = [
-        AddAction(
-            path=file.name,
-            size=file.size,
-            partition_values={},
-            modification_time=file.written_ms,
-            data_change=True,
-            stats=file.stats,
-        )
-        for file in files
-    ]
+    actions: list[AddAction | RemoveAction] = [file.added() for file in files]
     held.create_write_transaction(actions, mode, table.schema, commit_properties=_fenced(held, table, write))
 
 

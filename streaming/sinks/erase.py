@@ -79,16 +79,7 @@ def _replaced(table: Table, root: Path, name: str, keep: Mask) -> list[AddAction
     ]
     if keep.any():
         file = write_data_file(pq.read_table(path, partitioning=None).filter(pa.array(keep)), table, root)
-        actions.append(
-            AddAction(
-                path=file.name,
-                size=file.size,
-                partition_values={},
-                modification_time=file.written_ms,
-                data_change=True,
-                stats=file.stats,
-            )
-        )
+        actions.append(file.added())
     return actions
 
 

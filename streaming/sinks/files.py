@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import msgspec
 import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
 
 from streaming.tables import tables
 
@@ -49,6 +50,17 @@ class DataFile(msgspec.Struct, frozen=True):
     def table(self) -> Table:
         """The table it is of."""
         return tables()[self.table_id]
+
+    def added(self) -> AddAction:
+        """Return the entry of the Delta log that makes it part of its table."""
+        return AddAction(
+            path=self.name,
+            size=self.size,
+            partition_values={},
+            modification_time=self.written_ms,
+            data_change=True,
+            stats=self.stats,
+        )
 
 
 def write_data_file(rows: pa.Table, table: Table, root: Path) -> DataFile:

@@ -16,25 +16,17 @@ import psycopg
 
 from music_assets.stack import Stack
 from music_assets.stack.parts import ROOT
-from music_assets.stack.process import free_port, wait_until
+from music_assets.stack.process import wait_until
 from serving.settings import Settings
 from streaming.control import JOBS, StreamClient
 from streaming.errors import MusicError, TimeoutExpiredError
 from streaming.lake import Lake
 from streaming.topics import admin
 from tests.chaos.disk import Disk, unmount
+from tests.fixtures.ports import free_ports
 
 PARTS: Final = ("kafka", "postgres", "redis", "streams", "api")
 READY_SECONDS: Final = 300.0
-_PORTS: Final = (
-    "kafka_port",
-    "postgres_embedded_port",
-    "redis_port",
-    "api_port",
-    "dagster_port",
-    "stream_port",
-    "features_port",
-)
 _LAKE_MB: Final = 1024
 _SPOOL_MB: Final = 64
 _CURRENT_SECONDS: Final = 300.0
@@ -60,7 +52,7 @@ class World:
         intervals = {"silver_interval_seconds": 1, "bronze_interval_seconds": 30, "trending_interval_seconds": 60}
         # The planted broken messages are meant to be dead letters, also when they are all that comes.
         intervals["halt_dead_letter_share"] = 1
-        ports = {name: free_port() for name in _PORTS}
+        ports = free_ports()
         jars = ROOT / ".music" / "jars"
         self.settings = Settings(
             _env_file=None, **{"music_home": home, "jars_path": jars, **ports, **intervals, **settings}

@@ -16,9 +16,10 @@ import pytest
 
 from music_assets.settings import child_environment
 from music_assets.stack import Stack
-from music_assets.stack.process import free_port, marked
+from music_assets.stack.process import marked
 from serving.settings import Settings
 from tests.conftest import JARS, ROOT
+from tests.fixtures.ports import free_ports
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -29,17 +30,8 @@ PEAK_MB = 6 * 1024
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    ports = (
-        "kafka_port",
-        "postgres_embedded_port",
-        "redis_port",
-        "api_port",
-        "dagster_port",
-        "stream_port",
-        "features_port",
-    )
     home = tmp_path_factory.mktemp("demo")
-    yield Settings(_env_file=None, music_home=home, jars_path=JARS, **{name: free_port() for name in ports})
+    yield Settings(_env_file=None, music_home=home, jars_path=JARS, **free_ports())
     Stack(Settings(_env_file=None, music_home=home, jars_path=JARS)).down()
 
 
