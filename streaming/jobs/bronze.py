@@ -23,7 +23,7 @@ from streaming.sinks.delta import Write, commit_files
 from streaming.staging import Piece
 from streaming.tables import Table, bronze
 from streaming.topics import topics
-from streaming.topics.admin import required_topics
+from streaming.topics.admin import TopicGuard, required_topics
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -63,10 +63,12 @@ class BronzeStream:
         states = required_topics(self._settings.bootstrap_servers)
         topic_ids = {name: state.topic_id for name, state in states.items()}
         targets = {name: state.end_offsets for name, state in states.items()}
+        guard = TopicGuard(self._settings.bootstrap_servers, topic_ids)
         firsts = {name: self._begin(name, state.topic_id, state.first_offsets) for name, state in states.items()}
         while ranges := _next_ranges(firsts, targets, self._settings.max_offsets_per_trigger):
             started = time.monotonic()
             pieces = self._stage(ranges, topic_ids, forgotten(self._lake))
+            guard.check()
             for topic, each in ranges.items():
                 added[bronze(topics()[topic].table).id] += self._commit(topic, topic_ids[topic], each, pieces)
                 firsts[topic] = {**firsts[topic], **{number: end for number, (_, end) in each.items()}}

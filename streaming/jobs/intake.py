@@ -63,6 +63,7 @@ class Intake:
         states: the broker's topics.
         start: where to begin what the ledger does not know; by default at the oldest offset there is.
         on_batch: told the rows added by table id after each commit.
+        guard: raises when the messages of a batch may be of other topics than `states` says.
 
     Raises:
         HaltedError: silver is halted, and nobody resumed it.
@@ -74,12 +75,14 @@ class Intake:
         states: Mapping[str, TopicState],
         *,
         start: Mapping[Partition, int] | None = None,
+        guard: Callable[[], None] | None = None,
         on_batch: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
         refuse_when_halted(settings)
         self._root = settings.lake_root
         self._lake = Lake(self._root)
         self._on_batch = on_batch or (lambda _added: None)
+        self._guard = guard or (lambda: None)
         self.topic_ids = {name: state.topic_id for name, state in states.items()}
         self._names = {topic_id: name for name, topic_id in self.topic_ids.items()}
         ledger = end_offsets(self._lake)
@@ -129,12 +132,14 @@ class Intake:
         Raises:
             IntegrityError: the batch does not continue the ledger, or its outcomes do not add up.
             HaltedError: too many of its messages break their contract.
+            UnavailableError: the guard says that a topic is another one now.
         """
         clock = _Clock(stage=staging_seconds)
         ranges = self.ranges(planned)
         decision = decide(pieces, self.topic_ids, self._known, rank=rank)
         rows = self._ledger_rows(ranges, decision)
         self._check_contract(pieces, ranges, rows)
+        self._guard()
         clock.lap("decide")
         files = self._files(pieces, decision, now=now, raw=raw)
         note = {

@@ -18,7 +18,7 @@ from streaming.jobs.consume import TopicReader
 from streaming.jobs.intake import Intake, Positions
 from streaming.ledger import Partition
 from streaming.staging import Piece, stage, stage_raw
-from streaming.topics.admin import required_topics
+from streaming.topics.admin import TopicGuard, required_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
@@ -45,7 +45,9 @@ class PythonSilver:
     def __init__(self, settings: Settings, *, on_batch: Callable[[Mapping[str, int]], None] | None = None) -> None:
         self._settings = settings
         self._topics = required_topics(settings.bootstrap_servers)
-        self._intake = Intake(settings, self._topics, on_batch=on_batch)
+        topic_ids = {name: state.topic_id for name, state in self._topics.items()}
+        guard = TopicGuard(settings.bootstrap_servers, topic_ids).check
+        self._intake = Intake(settings, self._topics, on_batch=on_batch, guard=guard)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="silver", daemon=True)
         self.failure: Exception | None = None

@@ -22,7 +22,7 @@ from streaming.jobs.intake import NAME, Intake
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.spark import KAFKA_SOURCE
-from streaming.topics.admin import required_topics
+from streaming.topics.admin import TopicGuard, required_topics
 from streaming.transforms.messages import as_messages, at_positions, stage_messages
 
 if TYPE_CHECKING:
@@ -59,7 +59,13 @@ class SparkSilver:
         self._topics = required_topics(settings.bootstrap_servers)
         home = settings.checkpoint_root / NAME
         self._checkpoint: Checkpoint = open_checkpoint(home, self._topics, end_offsets(Lake(settings.lake_root)))
-        self._intake = Intake(settings, self._topics, start=self._checkpoint.start, on_batch=on_batch)
+        self._intake = Intake(
+            settings,
+            self._topics,
+            start=self._checkpoint.start,
+            on_batch=on_batch,
+            guard=TopicGuard(settings.bootstrap_servers, self._checkpoint.topic_ids).check,
+        )
         self._turn = threading.Lock()
         self._stopping = False
         self._query: StreamingQuery | None = None

@@ -23,7 +23,7 @@ from streaming.topics import topics
 from streaming.topics.plan import Change, Held, differences, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
 _TIMEOUT_SECONDS: Final = 15.0
 
@@ -131,6 +131,34 @@ def required_topics(bootstrap_servers: str) -> dict[str, TopicState]:
             f"the broker has no topic {', '.join(sorted(missing))}; create them with `music topics apply`"
         )
     return found
+
+
+class TopicGuard:
+    """Tells whether topics are still those a reader began with: it addresses them by name, and the name may pass to
+    another topic whose offsets mean something else.
+
+    Args:
+        bootstrap_servers: the brokers.
+        topic_ids: the broker's id of each topic.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic_ids: Mapping[str, str]) -> None:
+        self._servers = bootstrap_servers
+        self._topic_ids = dict(topic_ids)
+        self._client = _client(bootstrap_servers)
+
+    def check(self) -> None:
+        """Return if every topic is the same.
+
+        Raises:
+            UnavailableError: one was made anew or is gone, or the broker does not answer.
+        """
+        now = _reach(self._servers, lambda: _topic_ids(self._client, self._topic_ids))
+        other = sorted(name for name, topic_id in self._topic_ids.items() if now.get(name) != topic_id)
+        if other:
+            raise UnavailableError(
+                f"topic {', '.join(other)} was made anew while it was read; the next start begins with the new one"
+            )
 
 
 def _client(bootstrap_servers: str) -> AdminClient:
@@ -252,6 +280,18 @@ def _describe(client: AdminClient) -> dict[str, TopicState]:
         )
         for name, topic in sorted(descriptions.items())
     }
+
+
+def _topic_ids(client: AdminClient, names: Collection[str]) -> dict[str, str]:
+    described = client.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_SECONDS)
+    found = {}
+    for name, future in described.items():
+        try:
+            found[name] = str(future.result().topic_id)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found
 
 
 def _offsets(client: AdminClient, pairs: list[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:

@@ -96,8 +96,9 @@ class Plan:
 
     def _bad(self, event: ClientEvent, now: datetime) -> Posting:
         field, spoil = self._rng.choice(REFUSED)
-        # Without an id of its own: a refused event must not take the identity of a good one.
-        good = {key: value for key, value in event.items() if key != "event_id"}
+        # Without an id of its own: a refused event must not take the identity of a good one. Without a rating: the
+        # fault may be that there is none.
+        good = {key: value for key, value in event.items() if key not in {"event_id", "rating"}}
         return Posting(spoil({**good, "event_type": "listen"}, now + timedelta(days=1)), refused=field)
 
     def _contradiction(self, settled: list[ClientEvent]) -> Posting:

@@ -48,7 +48,7 @@ POINTS: Final[dict[str, Point]] = {
     "catalogue": Point("silver/catalog_*/_delta_log", _COMMIT),
     "dead letters": Point("deadletter/*/_delta_log", _COMMIT),
     "ledger": Point("lake/ledger/_delta_log", _COMMIT),
-    "claims": Point("_checkpoints/*silver*/claims", r".*\.log", change=True),
+    "claims": Point("_checkpoints/*silver*/claims/rocksdb", r".*\.log", change=True),
     "done": Point("_checkpoints/*silver*/**/commits", r"\d+"),
     "bronze": Point("bronze/*/_delta_log", _COMMIT),
     "trending": Point("gold/*/_delta_log", _COMMIT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pytest
@@ -21,6 +21,8 @@ from tests.streaming.conftest import Platform, event, recreate_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from streaming.jobs.batch import Decision
 
 pytestmark = pytest.mark.spark
 
@@ -171,6 +173,28 @@ def test_a_recreated_topic_is_new_but_its_events_are_not(platform: Platform) -> 
     platform.put("events_clicks", event(3, kind="click"), event(50, kind="click"))
     platform.run()
     assert totals(platform.lake)["events_clicks"] == Totals(received=10, stored=9, duplicate=1)
+    assert platform.problems() == []
+
+
+def test_a_topic_that_is_made_anew_under_a_batch_is_not_taken_for_the_old(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reader knows it by name: offsets of the new one would count as the old one's."""
+    platform.put("events_clicks", *(event(number, kind="click") for number in range(8)))
+    real = intake.decide
+
+    def decide(*args: Any, **options: Any) -> Decision:
+        recreate_topics(platform.settings.bootstrap_servers)
+        return real(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "decide", decide)
+        with pytest.raises(UnavailableError, match=r"events_clicks.* was made anew"):
+            platform.run()
+    assert platform.rows("silver/events_clicks") == platform.rows("lake/ledger") == []
+    platform.put("events_clicks", event(50, kind="click"))
+    platform.run()
+    assert ids(platform, "silver/events_clicks") == ["event-50"]
     assert platform.problems() == []
 
 
