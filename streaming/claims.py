@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ENDS: Final = b"ends"
 _FORMAT: Final = b"format"
-_VERSION: Final = b"2"
+_VERSION: Final = b"3"
 _HOLDER: Final = np.dtype(
     [("topic", "V16"), ("partition", "<i4"), ("offset", "<i8"), ("listener", "V8"), ("payload", "V8")]
 )

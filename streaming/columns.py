@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from streaming.events import EARLIEST, MAX_FUTURE, NO_CONTROL, normalise_item_id
 from streaming.parse import MAX_BYTES, Reason, Rejection, Row, parse
@@ -43,9 +45,10 @@ class Columns:
     Attributes:
         rows: the valid ones, the model's fields as columns, times in UTC; where the topic is compacted, `deleted` too.
         at: of each row, the index of its message.
-        digests: of each row's event id and topic, 128 bits of BLAKE2b; none where rows have no event id.
-        listeners: hash of each row's listener, 64 bits.
-        payloads: hash of each row's whole content, 64 bits; with the listener's it tells a conflict from a copy.
+        digests: of each row's event id and topic, 128 bits of XXH3; none where rows have no event id.
+        listeners: hash of each row's listener, 64 bits of BLAKE2b.
+        payloads: hash of each row's whole content, 64 bits of XXH3; with the listener's it tells a conflict from a
+            copy.
         rejected: index and reason of the others.
     """
 
@@ -57,7 +60,7 @@ class Columns:
     rejected: list[tuple[int, Rejection]]
 
 
-def read_columns(topic: str, values: Sequence[bytes | None], keys: Sequence[bytes | None], *, now: datetime) -> Columns:
+def read_columns(topic: str, values: pa.BinaryArray, keys: pa.BinaryArray, *, now: datetime) -> Columns:
     """Read messages of one topic.
 
     Args:
@@ -73,47 +76,48 @@ class _Reader:
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
         self._schema = arrow_schema(topic.model)
-        self._prefix = topic.name.encode() + b"\x00"
+        self._prefix = _prefix(topic.name)
         self._newest = max(topic.versions)
         self._decode = msgspec.json.Decoder(struct_of(topic.models[self._newest], ignore=NO_CONTROL)).decode
 
-    def read(self, values: Sequence[bytes | None], keys: Sequence[bytes | None], now: datetime) -> Columns:
-        plain, at, others = self._plain(values) if self._topic.event_type else ([], [], range(len(values)))
+    def read(self, values: pa.BinaryArray, keys: pa.BinaryArray, now: datetime) -> Columns:
+        plain, index = self._plain(values)
         rows = self._table(plain)
         odd = self._odd(rows, now) if plain else np.zeros(0, bool)
-        index = np.array(at, np.int64)
         if odd.any():
-            others = sorted([*others, *index[odd].tolist()])
             rows, index = rows.filter(pa.array(~odd)), index[~odd]
             plain = [struct for struct, drop in zip(plain, odd.tolist(), strict=True) if not drop]
-        slow, slow_at, rejected = self._one_by_one(values, keys, others, now)
+        slow, slow_at, rejected = self._one_by_one(values, keys, _others(index, len(values)), now)
         if slow:
             rows = pa.concat_tables([rows, self._from_rows(slow)])
             index = np.concatenate([index, np.array(slow_at, np.int64)])
-        marks = [*map(self._mark, plain), *(mark_of(self._topic.name, row) for row in slow if "event_id" in row)]
+        marks = [mark_of(self._topic.name, row) for row in slow if "event_id" in row]
+        ids = map(self._prefix.__add__, map(str.encode, map(attrgetter("event_id"), plain)))
         return Columns(
             rows=rows,
             at=index,
-            digests=[mark[0] for mark in marks],
-            listeners=[mark[1] for mark in marks],
-            payloads=[mark[2] for mark in marks],
+            digests=[*map(_digest, ids), *(mark[0] for mark in marks)],
+            listeners=[*map(listener_hash, map(attrgetter("user_id"), plain)), *(mark[1] for mark in marks)],
+            payloads=[*map(_payload, map(_encode, plain)), *(mark[2] for mark in marks)],
             rejected=rejected,
         )
 
-    def _plain(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[int], list[int]]:
-        structs, at, others = [], [], []
-        decode = self._decode
-        for index, value in enumerate(values):
-            if value is None or len(value) > MAX_BYTES or _escaped(value) or _nested(value):
-                others.append(index)
-                continue
+    def _plain(self, values: pa.BinaryArray) -> tuple[list[Any], np.ndarray[Any, np.dtype[np.int64]]]:
+        """Decode the plain messages; return what was read and the index of each."""
+        if self._topic.event_type is None:
+            return [], np.zeros(0, np.int64)
+        at = np.flatnonzero(~_unusual(values))
+        texts = (values if len(at) == len(values) else values.take(pa.array(at))).to_pylist()
+        structs: list[Any] = []
+        failed: list[int] = []
+        decoded = map(self._decode, map(bytes.decode, texts))
+        while len(structs) + len(failed) < len(texts):
             try:
-                structs.append(decode(value.decode()))
+                # All in one call, which keeps what it has when a message fails; the next one goes on behind that.
+                structs.extend(decoded)
             except (ValueError, RecursionError):
-                others.append(index)
-            else:
-                at.append(index)
-        return structs, at, others
+                failed.append(len(structs) + len(failed))
+        return structs, np.delete(at, failed)
 
     def _odd(self, rows: pa.Table, now: datetime) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which rows need a second look: another version or type, an implausible time, no id, an item id in short."""
@@ -133,11 +137,11 @@ class _Reader:
         return odd
 
     def _one_by_one(
-        self, values: Sequence[bytes | None], keys: Sequence[bytes | None], indexes: Sequence[int], now: datetime
+        self, values: pa.BinaryArray, keys: pa.BinaryArray, indexes: Sequence[int], now: datetime
     ) -> tuple[list[Row], list[int], list[tuple[int, Rejection]]]:
         rows, at, rejected = [], [], []
         for index in indexes:
-            result = _read_one(self._topic, keys[index], values[index], now=now)
+            result = _read_one(self._topic, keys[index].as_py(), values[index].as_py(), now=now)
             if isinstance(result, Rejection):
                 rejected.append((index, result))
             else:
@@ -147,10 +151,10 @@ class _Reader:
 
     def _table(self, structs: list[Any]) -> pa.Table:
         fields = self._fields()
-        return pa.Table.from_arrays(
-            [pa.array([getattr(each, field.name, None) for each in structs], field.type) for field in fields],
-            schema=fields,
-        )
+        if not structs:
+            return fields.empty_table()
+        columns = (pa.array(list(map(attrgetter(field.name), structs)), field.type) for field in fields)
+        return pa.Table.from_arrays(list(columns), schema=fields)
 
     def _from_rows(self, rows: list[Row]) -> pa.Table:
         fields = self._fields()
@@ -162,20 +166,28 @@ class _Reader:
         fields = [field.with_nullable(nullable=True) for field in self._schema]
         return pa.schema([*fields, pa.field("deleted", pa.bool_())] if self._topic.compacted else fields)
 
-    def _mark(self, struct: Any) -> tuple[bytes, bytes, bytes]:
-        return (
-            _digest(self._prefix + struct.event_id.encode()),
-            listener_hash(struct.user_id),
-            _hash64(_encode(struct)),
-        )
+
+def _others(index: np.ndarray[Any, np.dtype[np.int64]], count: int) -> list[int]:
+    other = np.ones(count, bool)
+    other[index] = False
+    return np.flatnonzero(other).tolist()
 
 
-def _escaped(value: bytes) -> bool:
-    return b"\\" in value or b"\x7f" in value
-
-
-def _nested(value: bytes) -> bool:
-    return b"[" in value or value.rfind(b"{") > 0
+def _unusual(values: pa.BinaryArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which messages are missing, too long, nested, or hold an escape or DEL: told from the bytes of all at once."""
+    _, ends, content = values.buffers()
+    edges = np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1]
+    unusual: np.ndarray[Any, np.dtype[np.bool_]] = np.diff(edges) > MAX_BYTES
+    if values.null_count:
+        unusual |= values.is_null().to_numpy(zero_copy_only=False)
+    text = np.frombuffer(content or b"", np.uint8)[edges[0] : edges[-1]]
+    starts = edges[:-1] - edges[0]
+    # With this bit set an opening bracket is a brace.
+    signs = np.flatnonzero((text == ord("\\")) | (text == 0x7F) | ((text | 0x20) == ord("{")))
+    rows = np.searchsorted(starts, signs, side="right") - 1
+    opening = (text[signs] == ord("{")) & (signs == starts[rows])
+    unusual[rows[~opening]] = True
+    return unusual
 
 
 def mark_of(topic: str, row: Row) -> tuple[bytes, bytes, bytes]:
@@ -183,9 +195,9 @@ def mark_of(topic: str, row: Row) -> tuple[bytes, bytes, bytes]:
     defaults = _defaults(topic)
     content = {name: row[name] for name in defaults if row[name] != defaults[name]}
     return (
-        _digest(topic.encode() + b"\x00" + row["event_id"].encode()),
+        _digest(_prefix(topic) + row["event_id"].encode()),
         listener_hash(row["user_id"]),
-        _hash64(_encode(content)),
+        _payload(_encode(content)),
     )
 
 
@@ -199,12 +211,14 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 """Times become instants, whatever their zone was."""
 
 
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+_digest: Final = xxh3_128_digest
+"""No secret and no defence against a chosen collision is needed: whoever wants another's id can send that id."""
+
+_payload: Final = xxh3_64_digest
 
 
-def _hash64(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
+def _prefix(topic: str) -> bytes:
+    return topic.encode() + b"\x00"
 
 
 @cache
@@ -223,7 +237,9 @@ def listener_hash(listener: str) -> bytes:
         if len(known) >= _LISTENERS_CACHED:
             known.clear()
         # A lone surrogate cannot come out of the parser, but a key may hold any bytes.
-        found = known[listener] = _hash64(listener.encode(errors="surrogateescape"))
+        # What is erased is found by this one: it must not be possible to choose an id that hits another's.
+        content = listener.encode(errors="surrogateescape")
+        found = known[listener] = hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
     return found
 
 

@@ -272,8 +272,7 @@ def _read(
     topic: str, messages: pa.RecordBatch, topic_id: str, now: datetime
 ) -> tuple[pa.Table, pa.Table, pa.Table, pa.Table]:
     """Return valid rows, dead letters, and the marks of both."""
-    keys = messages.column("key").to_pylist()
-    found = read_columns(topic, messages.column("value").to_pylist(), keys, now=now)
+    found = read_columns(topic, messages.column("value"), messages.column("key"), now=now)
     good = found.rows
     places = messages.select(["kafka_partition", "kafka_offset"]).take(pa.array(found.at))
     constant = {
@@ -284,7 +283,7 @@ def _read(
     for name, value in constant.items():
         good = good.append_column(name, pa.repeat(value[0], good.num_rows))
     dead = _dead_letters(messages, found, constant)
-    return good, dead, _marks(places, found), _dead_marks(dead, keys, found)
+    return good, dead, _marks(places, found), _dead_marks(dead)
 
 
 def _dead_letters(messages: pa.RecordBatch, found: Columns, constant: Mapping[str, pa.Array]) -> pa.Table:
@@ -310,10 +309,9 @@ def _marks(places: pa.RecordBatch, found: Columns) -> pa.Table:
     return _fill(columns, count)
 
 
-def _dead_marks(dead: pa.Table, keys: list[bytes | None], found: Columns) -> pa.Table:
+def _dead_marks(dead: pa.Table) -> pa.Table:
     count = dead.num_rows
-    values = dead.column("value").to_pylist()
-    owners = [owner_of(value, keys[index]) for value, (index, _) in zip(values, found.rejected, strict=True)]
+    owners = list(map(owner_of, dead.column("value").to_pylist(), dead.column("key").to_pylist()))
     return _fill(
         {
             "partition": dead.column("kafka_partition"),

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,9 @@ GOOD = {
 
 
 def hold_equal(topic: str, values: list[bytes | None]) -> None:
-    found = read_columns(topic, values, [b"track:key"] * len(values), now=NOW)
+    found = read_columns(
+        topic, pa.array(values, pa.binary()), pa.array([b"track:key"] * len(values), pa.binary()), now=NOW
+    )
     rows = dict(zip(found.at.tolist(), found.rows.to_pylist(), strict=True))
     rejected = dict(found.rejected)
     assert rows.keys() | rejected.keys() == set(range(len(values)))
@@ -89,6 +92,6 @@ def test_a_long_run_of_plain_messages_keeps_its_order() -> None:
         json.dumps({**GOOD, "event_id": str(number), "timestamp": str(NOW - timedelta(seconds=number))}).encode()
         for number in range(1000)
     ]
-    found = read_columns("events_listens", values, [None] * 1000, now=NOW)
+    found = read_columns("events_listens", pa.array(values, pa.binary()), pa.nulls(1000, pa.binary()), now=NOW)
     assert found.at.tolist() == list(range(1000))
     assert found.rows.column("event_id").to_pylist() == [str(number) for number in range(1000)]

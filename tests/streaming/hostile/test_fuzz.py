@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -98,7 +99,7 @@ def agree(topic: Topic, value: bytes | None) -> None:
     """One outcome, the same from both readers and the judge; a row is complete and stands reading again."""
     outcome = parse(topic.name, value, now=NOW)
     judged = verdict(topic, value, NOW)
-    together = read_columns(topic.name, [value], [b"key"], now=NOW)
+    together = read_columns(topic.name, pa.array([value], pa.binary()), pa.array([b"key"], pa.binary()), now=NOW)
     assert [rejection for _, rejection in together.rejected] == ([outcome] if isinstance(outcome, Rejection) else [])
     assert together.rows.num_rows == (not isinstance(outcome, Rejection))
     if isinstance(outcome, Rejection):
