@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,12 +20,13 @@ from confluent_kafka.admin import AdminClient
 
 from music_assets.stack.parts import ROOT
 from music_assets.stack.process import wait_until
+from streaming.errors import UnavailableError
 from streaming.topics import event_topics
 from streaming.topics.admin import apply
 from streaming.upkeep import tend_all
 from tests.chaos.scene import FAULTS, Scene, fault
 from tests.chaos.watch import POINTS, Point, Watch
-from tests.chaos.world import World, freeze, named
+from tests.chaos.world import READY_SECONDS, World, freeze, named
 
 __all__ = ["FAULTS"]
 
@@ -40,6 +42,8 @@ tend_all(Lake(pathlib.Path(sys.argv[1])))
 
 _SPOOL_FILE: Final = Point("spool", r"events\.sqlite-wal", change=True)
 _FULL_SECONDS: Final = (6.0, 12.0)
+_ERASING_SECONDS: Final = 4.0
+"""About as long as an erasure takes."""
 _NO_SPACE: Final = re.compile(rb"No space left|os error 28")
 _HANG_SECONDS: Final = 15.0
 """Longest hang: what hangs for 30 s is restarted."""
@@ -279,3 +283,32 @@ def upkeep(scene: Scene) -> str:
     tended = tend_all(scene.world.lake)
     fewer = sum(care.files - care.files_after for care in tended)
     return f"{fewer} files fewer, {scene.ledger_version() - before} batches meanwhile"
+
+
+@fault("erasure")
+def erasure(scene: Scene) -> str:
+    """A listener is erased while their events go on coming: killed in the middle, asked for again until it is done."""
+    listeners = scene.world.listeners()
+    heard = sorted({event["user_id"] for event in scene.load.truth.settled} & listeners.keys())
+    listener = listeners[scene.rng.choice(heard)]
+    scene.load.truth.erased.add(listener)
+    name = f"chaos-{len(scene.load.truth.erased)}"
+    scene.world.await_ready("streams")
+    first = threading.Thread(target=_erase, args=(scene.world, listener, name))
+    first.start()
+    time.sleep(scene.rng.uniform(0, _ERASING_SECONDS))
+    halfway = first.is_alive()
+    scene.kill("erasure", scene.world.tree("streams"))
+    first.join()
+    if not wait_until(lambda: _erase(scene.world, listener, name), seconds=READY_SECONDS, pause=0.5):
+        raise TimeoutError(f"the erasure was not done within {READY_SECONDS:.0f} s")
+    scene.await_progress()
+    return "killed half-way" if halfway else "killed when it was done"
+
+
+def _erase(world: World, listener: str, name: str) -> bool:
+    try:
+        world.streams.erase([listener], name)
+    except UnavailableError:
+        return False
+    return True

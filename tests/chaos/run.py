@@ -76,7 +76,7 @@ class Run:
             self.report.compared.append("what was sent")
             self.report.ledger = verdict.counts(world.lake)
             if self._options.undisturbed:
-                self._compare(world, truth, expected.optional)
+                self._compare(world, truth, expected.optional | expected.erased)
         finally:
             if not self.report.good and mounted(world.settings.lake_root):
                 # What lies in memory would be gone with its file system.

@@ -117,6 +117,17 @@ def test_a_row_nobody_sent_is_named(held: Callable[..., Verdict]) -> None:
     assert held(stored(0, 1, 2, 3, 4, 5, 77)).wrong() == {**UNANSWERED, "invented": [f"{TOPIC} event-77"]}
 
 
+def test_a_row_of_an_erased_listener_is_named(held: Callable[..., Verdict], truth: Truth) -> None:
+    truth.erased.add("listener-0")
+    found = held(stored(1, 2, 3, 4, 5)).wrong()
+    assert found == {**UNANSWERED, "invented": [f"{TOPIC} event-3 of an erased listener"]}
+
+
+def test_of_an_erased_listener_nothing_is_missed(held: Callable[..., Verdict], truth: Truth) -> None:
+    truth.erased.add("listener-0")
+    assert held(stored(1, 2, 4, 5)).wrong() == UNANSWERED
+
+
 @pytest.mark.parametrize(("letters", "kind"), [(0, "lost"), (2, "doubled")])
 def test_a_dead_letter_is_there_once(held: Callable[..., Verdict], letters: int, kind: str) -> None:
     assert held(stored(0, 1, 2, 3, 4, 5), letters=letters).wrong().keys() == {"answers", kind}

@@ -29,6 +29,7 @@ class Truth:
         wrong: sentences about verdicts that are not the planted ones.
         direct: messages sent straight to the topics, each with the times it was sent.
         settled: events whose place on the topic nobody can take any more.
+        erased: listener ids of whom nothing may be left, though their events go on being posted.
     """
 
     posted: list[Posting] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Truth:
     wrong: list[str] = field(default_factory=list)
     direct: list[tuple[Planted, int]] = field(default_factory=list)
     settled: list[ClientEvent] = field(default_factory=list)
+    erased: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def plan(self, postings: Sequence[Posting]) -> None:

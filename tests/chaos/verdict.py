@@ -33,11 +33,13 @@ class Expected:
     Attributes:
         rows: by key the row that must be in silver, in business columns.
         optional: keys that may be there or not, because nobody ever said what became of them.
+        erased: keys that must not be there, because their listener was erased.
         letters: dead letters with the least and the greatest number of rows.
     """
 
     rows: dict[Key, Row] = field(default_factory=dict)
     optional: set[Key] = field(default_factory=set)
+    erased: set[Key] = field(default_factory=set)
     letters: dict[Letter, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -91,6 +93,9 @@ def expect(truth: Truth, listeners: Mapping[str, str]) -> Expected:
             continue
         value = json.dumps({**event, "user_id": listener}).encode()
         _expect_row(expected, name[0], value, now, optional=name in unanswered)
+    for key in [key for key, row in expected.rows.items() if row.get("user_id") in truth.erased]:
+        del expected.rows[key]
+        expected.erased.add(key)
     for planted, times in truth.direct:
         message = planted.message
         if planted.fate != "dead_lettered":
@@ -137,7 +142,7 @@ def _judge_rows(expected: Expected, stored: dict[Key, list[Row]], verdict: Verdi
         if len(rows) > 1:
             verdict.doubled.append(f"{_name(key)}: {len(rows)} rows")
         if key not in expected.rows:
-            verdict.invented.append(_name(key))
+            verdict.invented.append(_name(key) + (" of an erased listener" if key in expected.erased else ""))
             continue
         wrong = [name for name, value in expected.rows[key].items() if rows[0][name] != value]
         if wrong:
@@ -159,8 +164,11 @@ def _judge_letters(expected: Expected, lake: Lake, verdict: Verdict) -> None:
 def _bronze(lake: Lake) -> Iterator[str]:
     for name, total in ledger.totals(lake).items():
         rows = lake.count(tables()[f"bronze/{topics()[name].table}"])
-        if rows != total.received:
-            yield f"bronze/{topics()[name].table} has {rows} rows, the ledger received {total.received}"
+        if rows != total.received - total.erased:
+            yield (
+                f"bronze/{topics()[name].table} has {rows} rows, the ledger received {total.received}, "
+                f"{total.erased} of them erased"
+            )
 
 
 def rows_of(lake: Lake) -> dict[Key, list[Row]]:
