@@ -28,13 +28,13 @@ from streaming.errors import ConfigurationError, HaltedError, UnavailableError
 from streaming.jobs import LEASE_TIMEOUT_SECONDS, intake
 from streaming.jobs.engine import Engine, engine
 from streaming.jobs.lease import lease
-from streaming.jobs.recovery import forgotten
+from streaming.jobs.tombstones import write_tombstones
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.sinks.delta import Write, append_arrow
 from streaming.sinks.erase import Offsets, remove_positions, sweep
 from streaming.staging import owner_of, silver_of
-from streaming.tables import ERASED, POSITION, TOMBSTONES, dead_letters, tables
+from streaming.tables import ERASED, POSITION, dead_letters, tables
 from streaming.tables import bronze as bronze_table
 from streaming.topics import log_topics, topics
 
@@ -180,19 +180,6 @@ def bring_up_to_now(jobs: Engine) -> None:
         # Nobody waits for a fixed parser to be forgotten: what silver did not take in yet, it drops later.
         log.warning("erasing_while_halted", sentence=str(halt))
     jobs.bronze().run()
-
-
-def write_tombstones(lake: Lake, listener_ids: Sequence[str], erasure_id: str) -> datetime:
-    """Make the intake drop what these listeners send; return since when it does for all of them."""
-    now = datetime.now(UTC)
-    hashes = {listener_hash(each) for each in listener_ids}
-    missing = sorted(hashes - forgotten(lake))
-    if not missing:
-        held = lake.read(TOMBSTONES, ["erased_at"], pc.field("listener_hash").isin(list(hashes)))
-        return pc.max(held.column("erased_at")).as_py()  # type: ignore[no-any-return]
-    rows = [{"listener_hash": each, "erasure_id": erasure_id, "erased_at": now} for each in missing]
-    _append(lake, TOMBSTONES, rows, erasure_id)
-    return now
 
 
 def find(lake: Lake, listener_ids: Sequence[str]) -> Found:

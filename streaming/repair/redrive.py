@@ -28,7 +28,7 @@ from confluent_kafka import KafkaException, Producer
 from streaming.errors import UnavailableError
 from streaming.jobs.consume import TopicReader
 from streaming.jobs.lease import lease
-from streaming.jobs.recovery import forgotten
+from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
 from streaming.parse import Reason
 from streaming.producer import configuration
