@@ -27,10 +27,11 @@ from streaming.control import Receipt
 from streaming.errors import ConfigurationError, HaltedError, UnavailableError
 from streaming.jobs import LEASE_TIMEOUT_SECONDS, intake
 from streaming.jobs.engine import Engine, engine
-from streaming.jobs.lease import lease
+from streaming.jobs.lease import FILES, lease
 from streaming.jobs.tombstones import write_tombstones
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
+from streaming.repair.switch import settle
 from streaming.sinks.delta import Write, append_arrow
 from streaming.sinks.erase import Offsets, remove_positions, sweep
 from streaming.staging import owner_of, silver_of
@@ -107,8 +108,20 @@ def erase(
     Raises:
         ConfigurationError: an id cannot be one.
         UnavailableError: the broker does not answer.
+        TimeoutExpiredError: upkeep is at work on a large table.
+        IntegrityError: a rebuild that was killed cannot be finished.
     """
     check_request(listener_ids, erasure_id)
+    # A file that upkeep wrote anew meanwhile would bring back what was removed.
+    with lease(settings.checkpoint_root / FILES, spark=None, timeout=LEASE_TIMEOUT_SECONDS):
+        # What a rebuild left holds rows too, and half a switch would bring them back.
+        settle(settings)
+        return _erase(settings, listener_ids, erasure_id, jobs=jobs, stores=stores)
+
+
+def _erase(
+    settings: Settings, listener_ids: Sequence[str], erasure_id: str, *, jobs: Engine, stores: Mapping[str, Forget]
+) -> Receipt:
     lake = Lake(settings.lake_root)
     lake.create_all()
     bring_up_to_now(jobs)
@@ -135,6 +148,7 @@ def erase_once(listener_ids: Sequence[str], erasure_id: str, settings: Settings,
         ConfigurationError: an id cannot be one.
         TimeoutExpiredError: another process writes to the lake.
         UnavailableError: the broker does not answer.
+        IntegrityError: a rebuild that was killed cannot be finished.
     """
     check_request(listener_ids, erasure_id)
     with lease(settings.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
