@@ -37,7 +37,7 @@ from streaming.lake import Lake
 from streaming.ledger import Totals, end_offsets, totals
 from streaming.parse import Reason
 from streaming.repair.compare import Difference, differences
-from streaming.repair.redrive import NAME as REDRIVE
+from streaming.repair.record import NAME as REDRIVE
 from streaming.repair.replay import Epoch, Step, bronze_spans, epochs, in_ranges
 from streaming.repair.switch import finish, staging_root, switch
 from streaming.sinks.delta import Write, append_arrow
