@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from streaming.errors import IntegrityError
 from streaming.features import decode
@@ -137,17 +138,17 @@ async def read_async(redis: Any, listener_ids: Sequence[str], *, now: datetime) 
 def forget(redis: Any, listener_ids: Iterable[str]) -> int:
     """Remove all that is held of listeners and return how many keys went; nothing of them is left in any other.
 
-    Last in the order of an erasure: an event that still comes counts as a new listener's, and a rebuild reads silver.
-    One that runs starts again, because it may have read silver before.
+    After the tombstones in the order of an erasure. The epoch gets another name and a rebuild loses its turn before a
+    key goes: so a batch that was read before is refused, and the job reads the tombstones before it makes the next.
 
     Raises:
         RedisError: Redis does not answer; some may be gone already, and it can be called again.
     """
+    redis.set(EPOCH_KEY, uuid4().hex, xx=True, keepttl=True)
+    redis.unlink(REBUILD_KEY)
     names = [name for listener_id in listener_ids for name in keys(listener_id)]
     parts = (names[start : start + _COMMAND_KEYS] for start in range(0, len(names), _COMMAND_KEYS))
-    gone = sum(int(redis.unlink(*part)) for part in parts)
-    redis.unlink(REBUILD_KEY)
-    return gone
+    return sum(int(redis.unlink(*part)) for part in parts)
 
 
 def inventory(redis: Any) -> Inventory:

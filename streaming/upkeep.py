@@ -1,8 +1,9 @@
 """Keeps the lake's tables quick to read and bounded in size: compaction, clustering, vacuum, log clean-up.
 
-It needs no lease. Compaction rewrites only what is committed, and Delta's log refuses the later of two commits that
-touch the same file; vacuum leaves everything that is younger than its retention, so a file that a batch has staged and
-not committed yet is safe.
+It needs no lease on the streams. Compaction rewrites only what is committed, and Delta's log refuses the later of two
+commits that touch the same file; vacuum leaves everything that is younger than its retention, so a file that a batch
+has staged and not committed yet is safe. Beside an erasure it would write rows again that are being removed: the two
+take turns, a table at a time. A rebuild's own lake below `_rebuild/` is none of its tables.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from streaming.errors import TimeoutExpiredError, UnavailableError
+from streaming.jobs.lease import FILES, lease
+from streaming.lake import Lake
+from streaming.repair.switch import pending
 from streaming.tables import tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streaming.lake import Lake
+    from streaming.settings import Settings
     from streaming.tables import Table
 
 RETENTION: Final = timedelta(days=7)
@@ -29,6 +34,9 @@ SMALL_BYTES: Final = 16 << 20
 """A file below this counts as small."""
 
 _TARGET_BYTES: Final = 128 << 20
+_PATIENCE_SECONDS: Final = 60.0
+"""For an erasure; it takes seconds on a lake of a few million rows."""
+
 _SMALL_FILES: Final = 8
 """Fewer small files than this are not worth a commit."""
 
@@ -103,9 +111,28 @@ def tend(lake: Lake, table: Table, *, retention: timedelta = RETENTION) -> Table
     )
 
 
-def tend_all(lake: Lake, *, retention: timedelta = RETENTION) -> list[TableCare]:
-    """Tend every table that is there."""
-    return [tend(lake, table, retention=retention) for table in tables().values() if lake.exists(table)]
+def tend_all(settings: Settings, *, retention: timedelta = RETENTION) -> list[TableCare]:
+    """Tend every table that is there.
+
+    Raises:
+        UnavailableError: an erasure or a rebuild goes on, or one was killed in the middle of its switch.
+    """
+    if pending(settings):
+        # The files of a switch are named by its journal alone: in a week they would count as nobody's.
+        raise UnavailableError(
+            "a rebuild of silver was killed in the middle of its switch; start the streams, which finish it, and then "
+            "upkeep again"
+        )
+    lake = Lake(settings.lake_root)
+    return [_in_turn(settings, lake, table, retention) for table in tables().values() if lake.exists(table)]
+
+
+def _in_turn(settings: Settings, lake: Lake, table: Table, retention: timedelta) -> TableCare:
+    try:
+        with lease(settings.checkpoint_root / FILES, spark=None, timeout=_PATIENCE_SECONDS):
+            return tend(lake, table, retention=retention)
+    except TimeoutExpiredError as error:
+        raise UnavailableError(f"an erasure or a rebuild goes on; run upkeep again after it ({error})") from error
 
 
 def _compact(held: DeltaTable, table: Table) -> None:

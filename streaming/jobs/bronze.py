@@ -17,7 +17,7 @@ import structlog
 from deltalake import DeltaTable
 
 from streaming.jobs import metrics
-from streaming.jobs.recovery import forgotten
+from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
 from streaming.sinks.delta import Write, commit_files
 from streaming.staging import Piece

@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 import structlog
 
 from streaming import ledger
+from streaming.columns import listener_hash
 from streaming.features import KINDS, Seen, digest, microseconds
+from streaming.jobs.tombstones import forgotten
 from streaming.ledger import Partition
 from streaming.online import EPOCH_SECONDS, KEEP_SECONDS, Position
 from streaming.sinks.transaction import Batch
@@ -75,7 +77,13 @@ def _add_silver(
     store: OnlineStore, lake: Lake, covered: Mapping[Partition, int], *, on_progress: Callable[[], object]
 ) -> int:
     now = datetime.now(UTC)
-    kept = _listeners(lake, since=now - timedelta(seconds=KEEP_SECONDS))
+    gone = forgotten(lake)
+    kept = {
+        each
+        for each in _listeners(lake, since=now - timedelta(seconds=KEEP_SECONDS))
+        # An erasure that goes on has not taken all of them out of silver yet.
+        if listener_hash(each) not in gone
+    }
     rows = 0
     for topic in event_topics():
         for batch in _read(lake, topic, _COLUMNS, _within(covered)):

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from streaming.columns import listener_hash
 from streaming.control import FEATURES
 from streaming.errors import UnavailableError
 from streaming.features import KINDS, Seen, microseconds, seen
 from streaming.jobs import metrics
 from streaming.jobs.features_rebuild import rebuild
+from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
 from streaming.online import Position, positions
 from streaming.parse import Rejection, parse
@@ -24,7 +26,7 @@ from streaming.topics import event_topic, event_topics
 from streaming.topics.admin import TopicState, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Set
 
     from confluent_kafka import Message
 
@@ -50,17 +52,23 @@ class Gathered:
         events: by listener.
         ends: by topic and partition, the offset after the last message.
         invalid: by topic, messages that break their contract.
+        erased: by topic, messages of listeners who are forgotten.
         oldest_ms: the broker's time of the oldest message, milliseconds since 1970.
     """
 
     events: dict[str, list[Seen]] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     invalid: Counter[str] = field(default_factory=Counter)
+    erased: Counter[str] = field(default_factory=Counter)
     oldest_ms: int = 2**63
 
 
-def gather(messages: Sequence[Message], now: datetime) -> Gathered:
-    """Read messages; those that break their contract are skipped, because silver makes the dead letter."""
+def gather(messages: Sequence[Message], now: datetime, forgotten: Set[bytes]) -> Gathered:
+    """Read messages.
+
+    Those that break their contract are skipped, because silver makes the dead letter, and those of the forgotten, given
+    by the hashes of their ids, because nothing of them may come back.
+    """
     found = Gathered()
     for message in messages:
         topic = str(message.topic())
@@ -70,6 +78,8 @@ def gather(messages: Sequence[Message], now: datetime) -> Gathered:
         row = parse(topic, value if isinstance(value, bytes) else None, now=now)
         if isinstance(row, Rejection):
             found.invalid[topic] += 1
+        elif forgotten and listener_hash(row["user_id"]) in forgotten:
+            found.erased[topic] += 1
         else:
             event = seen(row["event_type"], row["item_id"], row["timestamp"], row["event_id"])
             found.events.setdefault(row["user_id"], []).append(event)
@@ -124,6 +134,7 @@ class FeatureWriter:
         self._consumer = consumer
         self._on_progress = on_progress
         self._epoch = ""
+        self._forgotten: Set[bytes] = frozenset()
         self._topic_ids: dict[str, str] = {}
         self._stored: dict[tuple[str, int], Position | None] = {}
         self._told: dict[tuple[str, int], int] = {}
@@ -158,6 +169,8 @@ class FeatureWriter:
         if epoch is None:
             raise PlaceLostError("Redis lost the features that were just built")
         self._epoch = epoch
+        # After the epoch: an erasure writes its tombstones first and then makes batches of this epoch fail.
+        self._forgotten = forgotten(self._lake)
         self._topic_ids = {name: state.topic_id for name, state in states.items()}
         wanted = [(name, number) for name, state in states.items() for number in state.end_offsets]
         self._stored = positions(self._store.redis, wanted)
@@ -172,7 +185,7 @@ class FeatureWriter:
     def _take_in(self, messages: Sequence[Message]) -> None:
         started = time.perf_counter()
         now = datetime.now(UTC)
-        found = gather(messages, now)
+        found = gather(messages, now, self._forgotten)
         moves = {
             at: Move(before=self._stored[at], after=Position(self._topic_ids[at[0]], end))
             for at, end in found.ends.items()
@@ -183,7 +196,7 @@ class FeatureWriter:
         metrics.BATCH_SECONDS.labels(FEATURES).observe(time.perf_counter() - started)
         metrics.EVENT_DELAY.labels(FEATURES).observe(max(time.time() - found.oldest_ms / 1000, 0))
         metrics.LAST_BATCH.labels(FEATURES).set_to_current_time()
-        _count(outcome, found.invalid)
+        _count(outcome, found)
 
     def _note(self) -> None:
         """Say that this job is alive, to Redis, to the group and to Prometheus."""
@@ -207,9 +220,10 @@ class FeatureWriter:
             self._consumer.unplace()
 
 
-def _count(outcome: Outcome, invalid: Counter[str]) -> None:
+def _count(outcome: Outcome, found: Gathered) -> None:
     for name, counts in (("stored", outcome.stored), ("duplicate", outcome.duplicate)):
         for kind, count in counts.items():
             metrics.ROWS.labels(FEATURES, event_topic(KINDS[kind]).name, name).inc(count)
-    for topic, count in invalid.items():
-        metrics.ROWS.labels(FEATURES, topic, "invalid").inc(count)
+    for name, skipped in (("invalid", found.invalid), ("erased", found.erased)):
+        for topic, count in skipped.items():
+            metrics.ROWS.labels(FEATURES, topic, name).inc(count)

@@ -23,7 +23,8 @@ from streaming.halt import Brake, refuse_when_halted
 from streaming.jobs import metrics
 from streaming.jobs.batch import Decision, Known, decide, ledger_row
 from streaming.jobs.checkpoint import begins
-from streaming.jobs.recovery import catch_up, forgotten, read_written
+from streaming.jobs.recovery import catch_up, read_written
+from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.parse import Reason

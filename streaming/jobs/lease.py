@@ -1,6 +1,6 @@
-"""One writer at a time: a lease on the lake's checkpoints.
+"""One writer at a time: a lease on the lake's checkpoints, and one for whoever rewrites and deletes files.
 
-It saves work; correctness lies in the writes themselves. The lock goes when its process does, but the JVM of a
+The first saves work; correctness lies in the writes themselves. The lock goes when its process does, but the JVM of a
 killed driver lives on for a second or two and may still commit: the lease names it, and a taker waits for its end.
 """
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyspark.sql import SparkSession
+
+FILES: Final = "files"
+"""Lease of whoever rewrites or deletes data files: upkeep a table at a time, an erasure and a rebuild all the time."""
 
 _POLL_SECONDS: Final = 0.1
 

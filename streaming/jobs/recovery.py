@@ -14,7 +14,7 @@ import structlog
 from streaming.claims import ClaimIndex, Claims, as_digests
 from streaming.columns import mark_of
 from streaming.ledger import Partition
-from streaming.tables import ERASED, TOMBSTONES, dead_letters, silver
+from streaming.tables import ERASED, dead_letters, silver
 from streaming.topics import log_topics, topics
 
 if TYPE_CHECKING:
@@ -53,11 +53,6 @@ def read_written(lake: Lake, ends: Mapping[Partition, int]) -> Written:
     if written:
         log.warning("unfinished_batch_found", rows=len(written))
     return written
-
-
-def forgotten(lake: Lake) -> frozenset[bytes]:
-    """Return the hashes of the listeners of whom nothing may come in."""
-    return frozenset(lake.read(TOMBSTONES, ["listener_hash"]).column("listener_hash").to_pylist())
 
 
 def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> int:

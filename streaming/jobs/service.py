@@ -85,10 +85,13 @@ class StreamService:
         """Start silver unless it is halted; the process stays, so that no supervisor starts it again and again."""
         metrics.HALTED.labels(intake.NAME).set(0)
         try:
-            self._silver = self._engine.silver(on_batch=self._reporter.note)
-            self._silver.start()
+            silver = self._engine.silver(on_batch=self._reporter.note)
+            silver.start()
         except HaltedError as halt:
             self._note_halt(halt)
+        else:
+            # Not before it runs: whoever asks meanwhile must not take a beginning for an end.
+            self._silver = silver
 
     def _note_halt(self, halt: HaltedError) -> None:
         metrics.HALTED.labels(intake.NAME).set(1)

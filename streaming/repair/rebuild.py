@@ -31,13 +31,13 @@ from streaming.errors import TimeoutExpiredError, UnavailableError
 from streaming.halt import refuse_when_halted
 from streaming.jobs.bronze import BronzeStream
 from streaming.jobs.intake import Intake
-from streaming.jobs.lease import lease
+from streaming.jobs.lease import FILES, lease
 from streaming.jobs.python_engine import at_positions, read_archive
 from streaming.lake import Lake
 from streaming.ledger import Totals, end_offsets, totals
 from streaming.parse import Reason
 from streaming.repair.compare import Difference, differences
-from streaming.repair.redrive import NAME as REDRIVE
+from streaming.repair.record import NAME as REDRIVE
 from streaming.repair.replay import Epoch, Step, bronze_spans, epochs, in_ranges
 from streaming.repair.switch import finish, staging_root, switch
 from streaming.sinks.delta import Write, append_arrow
@@ -91,7 +91,7 @@ def rebuild_silver(settings: Settings, *, dry_run: bool = False) -> Rebuilt:
         dry_run: build and compare, and leave everything as it is.
 
     Raises:
-        UnavailableError: the stream service or a redrive runs, or bronze is behind and the broker is away.
+        UnavailableError: the stream service, a redrive or upkeep runs, or bronze is behind and the broker is away.
         HaltedError: silver is halted.
         IntegrityError: bronze lacks positions that the ledger counts and nobody erased.
     """
@@ -131,6 +131,7 @@ def _alone(settings: Settings) -> Iterator[None]:
         with (
             lease(settings.checkpoint_root / "lease", spark=None, timeout=_LEASE_SECONDS),
             lease(settings.checkpoint_root / REDRIVE, spark=None, timeout=_LEASE_SECONDS),
+            lease(settings.checkpoint_root / FILES, spark=None, timeout=_LEASE_SECONDS),
         ):
             yield
     except TimeoutExpiredError as error:

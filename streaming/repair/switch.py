@@ -89,9 +89,9 @@ def finish(settings: Settings) -> bool:
     Raises:
         IntegrityError: somebody wrote to a table in between, which nobody may.
     """
-    file = _journal_file(settings)
-    if not file.exists():
+    if not pending(settings):
         return False
+    file = _journal_file(settings)
     journal = msgspec.json.decode(file.read_bytes(), type=_Journal)
     claims, fresh = settings.checkpoint_root / NAME / "claims", _claims(staging_root(settings))
     if fresh.exists():
@@ -105,6 +105,23 @@ def finish(settings: Settings) -> bool:
     shutil.rmtree(staging_root(settings))
     log.info("rebuild_switched", rebuild_id=journal.rebuild_id)
     return True
+
+
+def pending(settings: Settings) -> bool:
+    """Whether a switch was interrupted and nobody finished it yet."""
+    return _journal_file(settings).exists()
+
+
+def settle(settings: Settings) -> None:
+    """Finish a switch that was interrupted, or throw away what a rebuild left that never came to it.
+
+    The caller holds the lease, so no rebuild goes on.
+
+    Raises:
+        IntegrityError: as `finish`.
+    """
+    if not finish(settings) and staging_root(settings).exists():
+        shutil.rmtree(staging_root(settings))
 
 
 def _claims(root: Path) -> Path:

@@ -34,10 +34,10 @@ _POINT_SECONDS: Final = 120.0
 """Longest wait for a moment: the first batch of a fresh JVM on a busy machine."""
 
 _TEND: Final = """
-import pathlib, sys
-from streaming.lake import Lake
+import sys
+from streaming.settings import Settings
 from streaming.upkeep import tend_all
-tend_all(Lake(pathlib.Path(sys.argv[1])))
+tend_all(Settings(_env_file=None, lakehouse_path=sys.argv[1]))
 """
 
 _SPOOL_FILE: Final = Point("spool", r"events\.sqlite-wal", change=True)
@@ -280,7 +280,7 @@ def upkeep(scene: Scene) -> str:
     if first.poll() is None:
         scene.kill("upkeep", [psutil.Process(first.pid)])
     before = scene.ledger_version()
-    tended = tend_all(scene.world.lake)
+    tended = tend_all(scene.world.settings)
     fewer = sum(care.files - care.files_after for care in tended)
     return f"{fewer} files fewer, {scene.ledger_version() - before} batches meanwhile"
 

@@ -18,6 +18,7 @@ from streaming import online
 from streaming.control import FEATURES, FEATURES_ASSET
 from streaming.errors import ConfigurationError, UnavailableError
 from streaming.jobs import features, features_writer, metrics
+from streaming.jobs.erase import erase_once
 from streaming.online import Position
 from streaming.parse import MAX_BYTES
 from streaming.topics import EXAMPLES, event_topics
@@ -397,16 +398,30 @@ def test_at_500_events_a_second_95_of_100_batches_are_in_redis_within_a_second(w
         assert world.metric(delays) / batches >= 0.95
 
 
-def test_an_erased_listener_is_gone_from_redis_and_stays_gone(world: Listeners) -> None:
+def test_an_erased_listener_is_gone_from_redis_and_what_comes_late_stays_out(world: Listeners) -> None:
     sent: list[Event] = events(300, seed=19)
     planted = {**sent[0], "event_id": "planted", "user_id": "planted-listener-id", "item_id": "track:planted"}
+    late = [{**planted, "event_id": f"planted-{number}"} for number in range(5)]
+    settings = world.settings.model_copy(update={"stream_engine": "python"})
     with world.service():
-        world.put(*sent, planted)
+        world.put(*sent[:200], planted)
         world.client.run(FEATURES)
-        assert online.forget(world.redis, ["planted-listener-id"]) == 2
-        world.put(*events(100, seed=20))
+        assert _planted(world)
+        erase_once(["planted-listener-id"], "request", settings, None)
+        assert not _planted(world)
+        world.put(*sent[200:], *late)
         world.client.run(FEATURES)
-    assert not [name for name in world.redis.keys("*") if b"planted" in name or b"planted" in (_content(world, name))]
+        assert world.outcome(f"events_{planted['event_type']}s", "erased") == 5
+        world.assert_holds(sent)
+        world.redis.flushall()
+        assert wait_until(lambda: world.redis.exists(online.EPOCH_KEY) == 1, seconds=20), world.log()
+        world.client.run(FEATURES)
+        world.assert_holds(sent)
+    assert not _planted(world)
+
+
+def _planted(world: Listeners) -> list[bytes]:
+    return [name for name in world.redis.keys("*") if b"planted" in name or b"planted" in _content(world, name)]
 
 
 def _content(world: Listeners, name: bytes) -> bytes:

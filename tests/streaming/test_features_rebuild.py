@@ -17,6 +17,7 @@ from streaming import online
 from streaming.errors import UnavailableError
 from streaming.events import EventType
 from streaming.jobs import features, features_rebuild
+from streaming.jobs.tombstones import write_tombstones
 from streaming.lake import Lake
 from streaming.tables import LEDGER
 from streaming.topics import event_topics
@@ -121,6 +122,14 @@ def test_rows_that_the_ledger_does_not_cover_are_read_from_kafka(world: Listener
     Silver(world).hold({"user_id": "a"}, {"user_id": "a"}, {"user_id": "a"}, covered=2)
     world.catch_up()
     assert listens(world) == {"a": 2}
+
+
+def test_who_is_forgotten_is_not_built_while_an_erasure_has_not_taken_the_rows_yet(world: Listeners) -> None:
+    silver = Silver(world)
+    silver.hold({"user_id": "gone"}, {"user_id": "stays"}, {"user_id": "gone"})
+    write_tombstones(silver.lake, ["gone"], "request")
+    world.catch_up()
+    assert listens(world) == {"stays": 1}
 
 
 def test_ids_are_known_of_the_last_day_only(world: Listeners) -> None:

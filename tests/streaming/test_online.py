@@ -204,7 +204,9 @@ def test_who_is_forgotten_is_in_no_key_and_no_value(store: Store) -> None:
     others = {name: value for name, value in held.items() if planted.encode() not in name}
     assert planted.encode() not in repr(others).encode(), "a value holds the id"
     assert online.forget(store.redis, [planted, "nobody"]) == 3
-    assert everything(store) == others
+    epoch = online.EPOCH_KEY.encode()
+    assert {**everything(store), epoch: None} == {**others, epoch: None}
+    assert 0 < store.redis.ttl(epoch) <= online.EPOCH_SECONDS
     assert online.forget(store.redis, [planted]) == 0
     assert store.of(planted).since is None
     assert online.forget(store.redis, [f"listener-{number}" for number in range(3000)]) == 0
@@ -214,8 +216,11 @@ def test_who_is_forgotten_is_in_no_key_and_no_value(store: Store) -> None:
 def test_who_is_forgotten_at_the_same_moment_does_not_come_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.take(("a", one(1)), ("a", one(2)))
     between(monkeypatch, lambda: online.forget(store.redis, ["a"]))
-    store.take(("a", one(3)), ("b", one(1)))
-    assert store.listens("a") == 1, "what was forgotten was written again"
+    with pytest.raises(PlaceLostError):
+        store.take(("a", one(3)), ("b", one(1)))
+    assert store.redis.keys("*:a") == []
+    store.name = store.epoch() or ""
+    assert store.take(("b", one(1))) == (1, 0), "the positions are as they were"
 
 
 def test_a_rebuild_begins_with_nothing_and_counts_at_its_end(store: Store) -> None:

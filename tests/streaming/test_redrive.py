@@ -16,6 +16,7 @@ from streaming.errors import ConfigurationError, TimeoutExpiredError
 from streaming.jobs.lease import lease
 from streaming.repair import redrive as module
 from streaming.repair.letters import Origin, Wanted, read_origin, show, summary
+from streaming.repair.record import NAME, Record
 from streaming.repair.redrive import redrive
 from streaming.tables import REDRIVEN, TOMBSTONES
 from streaming.topics.peek import peek
@@ -143,7 +144,7 @@ def test_an_old_catalogue_record_never_replaces_a_newer_one(platform: Platform) 
 def test_two_redrives_at_once_are_refused(platform: Platform) -> None:
     platform.run()
     with (
-        lease(platform.settings.checkpoint_root / module.NAME, spark=None, timeout=0),
+        lease(platform.settings.checkpoint_root / NAME, spark=None, timeout=0),
         pytest.raises(TimeoutExpiredError, match="another process"),
     ):
         redrive(platform.settings, EVERYTHING)
@@ -171,7 +172,7 @@ def _kill(patch: pytest.MonkeyPatch, place: str) -> None:
     def die(*_: object) -> None:
         raise Killed
 
-    real, lots = module._Record.note, []
+    real, lots = Record.note, []
 
     def note(self: Any, rows: Any) -> None:
         lots.extend([1] if rows else [])
@@ -179,9 +180,9 @@ def _kill(patch: pytest.MonkeyPatch, place: str) -> None:
             raise Killed
         real(self, rows)
 
-    target = {"before_sending": (module._Sender, "send"), "before_the_close": (module._Record, "close")}
+    target = {"before_sending": (module._Sender, "send"), "before_the_close": (Record, "close")}
     if place == "before_the_record":
-        patch.setattr(module._Record, "note", note)
+        patch.setattr(Record, "note", note)
     else:
         patch.setattr(*target[place], die)
 

@@ -25,7 +25,7 @@ def test_small_files_become_one_and_the_stream_goes_on(platform: Platform) -> No
     care = tend(platform.lake, TABLE)
     assert (care.files, care.files_after, care.rows) == (9, 1, 46)
     assert sorted(row["event_id"] for row in platform.rows(TABLE.id)) == before
-    tend_all(platform.lake)
+    tend_all(platform.settings)
     platform.put("events_listens", event(3), event(99))
     platform.run()
     assert len(platform.rows(TABLE.id)) == 47

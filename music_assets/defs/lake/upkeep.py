@@ -27,7 +27,7 @@ def upkeep(platform: PlatformResource) -> dg.MaterializeResult[None]:
 
     from streaming.upkeep import tend_all
 
-    done = [asdict(each) for each in tend_all(platform.lake())]
+    done = [asdict(each) for each in tend_all(platform.settings())]
     records = [dg.TableRecord({name: each[name] for name in _COLUMNS}) for each in done]
     return dg.MaterializeResult(
         metadata={
