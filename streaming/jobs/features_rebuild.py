@@ -34,9 +34,15 @@ if TYPE_CHECKING:
     from streaming.topics import Topic
     from streaming.topics.admin import TopicState
 
-_ROWS: Final = 5_000
+_EVENTS: Final = 5_000
 """Per transaction: what Lua can take in one call has room for as many ids of one listener."""
 
+_LISTENERS: Final = 25_000
+_WAITING: Final = 500_000
+"""Events held in memory, some 100 MB. Of so many listeners each has twenty then, and a listener's value costs as much
+to change for twenty events as for one."""
+
+_BATCH: Final = 20_000
 _COLUMNS: Final = ("user_id", "item_id", "timestamp", "event_id", "ingested_at")
 
 log = structlog.get_logger()
@@ -47,7 +53,8 @@ def rebuild(
 ) -> None:
     """Build everything anew. Killed in between, the next start does it from the beginning.
 
-    Memory: the ids of the listeners of the last 30 days, and some thousand rows at a time.
+    Memory: the ids of the listeners of the last 30 days and half a million events. Silver is read once for every
+    25,000 listeners.
 
     Args:
         store: where to.
@@ -85,12 +92,25 @@ def _add_silver(
         if listener_hash(each) not in gone
     }
     rows = 0
-    for topic in event_topics():
-        for batch in _read(lake, topic, _COLUMNS, _within(covered)):
-            store.add(_events(batch, topic, kept, now=now), now=microseconds(now))
-            rows += batch.num_rows
-            on_progress()
+    everyone = pa.array(sorted(kept), pa.string())
+    for start in range(0, len(everyone), _LISTENERS):
+        theirs = _within(covered) & pc.field("user_id").isin(everyone.slice(start, _LISTENERS))
+        waiting = _Waiting(now)
+        for topic in event_topics():
+            for batch in _read(lake, topic, _COLUMNS, theirs):
+                waiting.add(batch, topic)
+                rows += batch.num_rows
+                if waiting.count >= _WAITING:
+                    _flush(store, waiting, now=now, on_progress=on_progress)
+                on_progress()
+        _flush(store, waiting, now=now, on_progress=on_progress)
     return rows
+
+
+def _flush(store: OnlineStore, waiting: _Waiting, *, now: datetime, on_progress: Callable[[], object]) -> None:
+    for batch in waiting.take():
+        store.add(batch, now=microseconds(now))
+        on_progress()
 
 
 def _listeners(lake: Lake, *, since: datetime) -> set[str]:
@@ -105,7 +125,7 @@ def _listeners(lake: Lake, *, since: datetime) -> set[str]:
 def _read(lake: Lake, topic: Topic, columns: tuple[str, ...], where: pc.Expression) -> Iterator[pa.RecordBatch]:
     dataset = lake.open(silver(topic.table)).to_pyarrow_dataset()
     batches = dataset.to_batches(
-        columns=list(columns), filter=where, batch_size=_ROWS, batch_readahead=4, fragment_readahead=1
+        columns=list(columns), filter=where, batch_size=_BATCH, batch_readahead=4, fragment_readahead=1
     )
     return (batch for batch in batches if batch.num_rows)
 
@@ -123,17 +143,40 @@ def _within(covered: Mapping[Partition, int]) -> pc.Expression:
     )
 
 
-def _events(batch: pa.RecordBatch, topic: Topic, kept: set[str], *, now: datetime) -> Batch:
-    kind = next(index for index, each in enumerate(KINDS) if each is topic.event_type)
-    fresh = microseconds(now) - EPOCH_SECONDS * 1_000_000
-    events: dict[str, list[Seen]] = {}
-    since: dict[str, int] = {}
-    times = (batch.column(name).cast(pa.int64()).to_pylist() for name in ("timestamp", "ingested_at"))
-    names = (batch.column(name).to_pylist() for name in ("user_id", "item_id", "event_id"))
-    for user, item, event_id, at, ingested in zip(*names, *times, strict=True):
-        if user in kept:
-            # An id that came longer ago than ids are kept is forgotten here as it would be anyway.
-            name = digest(kind, event_id) if ingested >= fresh else 0
-            events.setdefault(user, []).append(Seen(kind, item, at, name))
-            since[user] = min(ingested, since.get(user, ingested))
-    return Batch(events=events, since=since)
+class _Waiting:
+    """Events that are not in Redis yet, by listener."""
+
+    def __init__(self, now: datetime) -> None:
+        self.count = 0
+        # An id that came longer ago than ids are kept is forgotten here as it would be anyway.
+        self._fresh = microseconds(now) - EPOCH_SECONDS * 1_000_000
+        self._events: dict[str, list[Seen]] = {}
+        self._since: dict[str, int] = {}
+
+    def add(self, batch: pa.RecordBatch, topic: Topic) -> None:
+        """Hold the rows of a topic's silver."""
+        kind = next(index for index, each in enumerate(KINDS) if each is topic.event_type)
+        times = (batch.column(name).cast(pa.int64()).to_pylist() for name in ("timestamp", "ingested_at"))
+        names = (batch.column(name).to_pylist() for name in ("user_id", "item_id", "event_id"))
+        for user, item, event_id, at, ingested in zip(*names, *times, strict=True):
+            name = digest(kind, event_id) if ingested >= self._fresh else 0
+            self._events.setdefault(user, []).append(Seen(kind, item, at, name))
+            self._since[user] = min(ingested, self._since.get(user, ingested))
+        self.count += batch.num_rows
+
+    def take(self) -> Iterator[Batch]:
+        """Give everything up, in batches that a transaction can take; one listener's may be in several."""
+        events, since, self.count = self._events, self._since, 0
+        self._events, self._since = {}, {}
+        some: dict[str, list[Seen]] = {}
+        room = _EVENTS
+        for user, theirs in events.items():
+            for start in range(0, len(theirs), _EVENTS):
+                part = theirs[start : start + _EVENTS]
+                if len(part) > room:
+                    yield Batch(events=some, since=since)
+                    some, room = {}, _EVENTS
+                some[user] = part
+                room -= len(part)
+        if some:
+            yield Batch(events=some, since=since)

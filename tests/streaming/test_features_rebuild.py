@@ -146,7 +146,7 @@ def test_ids_are_known_of_the_last_day_only(world: Listeners) -> None:
 def test_stopped_in_the_middle_the_next_start_builds_all_of_it_once(
     world: Listeners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features_rebuild, "_ROWS", 10)
+    monkeypatch.setattr(features_rebuild, "_EVENTS", 10)
     many = [{"user_id": f"listener-{number % 7}", "item_id": f"track:{number}"} for number in range(500)]
     Silver(world).hold(*many)
     steps = iter(range(1000))
