@@ -105,7 +105,8 @@ class Run:
             chosen = by_name(self._options.faults, world)
         else:
             chosen = schedule(self._rng, world, self._options.kills)
-        extra = more(self._rng, chosen)
+        # A fault that comes too late kills nobody: others make up for it.
+        extra = more(self._rng, [fault for fault in FAULTS.values() if fault.possible(world)])
         while chosen or scene.kills.total() < self._options.kills:
             if time.monotonic() > self._deadline:
                 self.report.verdict.trouble.append(f"{len(chosen)} faults were left when their time was up")
