@@ -7,6 +7,7 @@
 | `features:1:position:<topic>:<partition>` | string | `<topic id>:<offset of the next message>` | never |
 | `features:1:epoch` | string | random name of what is held: without it nothing counts | after a day without the job |
 | `features:1:rebuild` | string | random name of who rebuilds | half a minute after its last step |
+| `features:1:forgotten` | string | of how many forgotten listeners nothing is held | never |
 
 A listener's id is in the first two kinds of key and nowhere else, so `forget` knows them all without a search. The
 number is the layout's version: another layout is another number, and the job builds it anew.
@@ -36,6 +37,7 @@ FAMILY: Final = "features:"
 PREFIX: Final = f"{FAMILY}1:"
 EPOCH_KEY: Final = f"{PREFIX}epoch"
 REBUILD_KEY: Final = f"{PREFIX}rebuild"
+FORGOTTEN_KEY: Final = f"{PREFIX}forgotten"
 
 EPOCH_SECONDS: Final = 86_400
 """How long event ids are surely kept. A job that was away for longer rebuilds: of what is sent again it would not know
@@ -84,6 +86,14 @@ def ids_key(listener_id: str, day: int) -> str:
 def keys(listener_id: str) -> tuple[str, str, str]:
     """Return every key that holds something of a listener: the value first, then the event ids."""
     return key(listener_id), ids_key(listener_id, 0), ids_key(listener_id, 1)
+
+
+def listener_of(name: bytes) -> str | None:
+    """Return whose key this is; None where it is nobody's."""
+    for prefix in keys(""):
+        if name.startswith(prefix.encode()):
+            return name[len(prefix) :].decode(errors="surrogateescape")
+    return None
 
 
 def position_key(topic: str, partition: int) -> str:

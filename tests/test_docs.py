@@ -1,20 +1,25 @@
 """What the pages say exists: commands, targets, settings, endpoints, topics and files."""
 
 import re
+import shlex
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
+from prometheus_client.parser import text_string_to_metric_families
 
 from music_assets.cli import main
 from serving.app import create_app
 from serving.settings import Settings
+from streaming.control import FEATURES
 from streaming.parse import Reason
 from streaming.topics import topics
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RUNBOOKS = sorted(page for page in (ROOT / "docs" / "runbooks").glob("*.md") if page.name != "README.md")
 # Variables of the tests, of make and the mark on a stack's processes, which no settings class reads.
 OTHERS = {"MUSIC_DATA", "MUSIC_STACK", "ARGS", "CI", "PYTHON"}
 
@@ -54,6 +59,60 @@ def test_options_of_commands_exist() -> None:
         known = {option for parameter in commands[line.split()[0]].params for option in parameter.opts}
         for option in re.findall(r"--[a-z-]+", line):
             assert option in known, f"{page}: {option} of {line}"
+
+
+def commands(page: Path) -> list[str]:
+    return [found for span in code(page) for found in re.findall(r"^music .*", span)]
+
+
+def leaf(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that words lead to, and the words after it."""
+    command: Any = typer.main.get_command(main)
+    while hasattr(command, "commands"):
+        assert words, f"{command.name} needs one of {', '.join(command.commands)}"
+        assert words[0] in command.commands, f"{words[0]} is none of {', '.join(command.commands)}"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
+def test_every_command_of_a_runbook_can_be_typed(page: Path) -> None:
+    assert commands(page), "a runbook without a command"
+    for line in commands(page):
+        command, rest = leaf(shlex.split(line)[1:])
+        command.make_context(command.name, [word.replace("FILE", "/dev/null") for word in rest])
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
+def test_a_runbook_says_symptom_meaning_way_and_end(page: Path) -> None:
+    headings = re.findall(r"^## (.*)", text(page), re.MULTILINE)
+    assert headings == ["Symptom", "Meaning", "What to do", "How to see it is over"]
+    assert len(text(page).splitlines()) <= 45, "one page"
+    assert f"]({page.name})" in text(page.parent / "README.md")
+
+
+def test_what_the_runbooks_look_at_exists() -> None:
+    from music_assets.definitions import defs
+
+    checks = {key.name for key in defs().get_repository_def().asset_graph.asset_check_keys}
+    known = checks | metrics() | lines_of_the_log() | {FEATURES}
+    for page in RUNBOOKS:
+        _, symptom, _, _, end = text(page).split("\n## ")
+        signs = set(re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)[`{]", symptom + end))
+        assert signs <= known, f"{page.name}: {signs - known}"
+
+
+def lines_of_the_log() -> set[str]:
+    files = (ROOT / "streaming").rglob("*.py")
+    return {name for file in files for name in re.findall(r"log\.\w+\(\s*\"(\w+)\"", text(file))}
+
+
+def metrics() -> set[str]:
+    from serving.metrics import Metrics
+    from streaming.jobs.metrics import REGISTRY
+
+    exposed = [*REGISTRY.collect(), *text_string_to_metric_families(Metrics().expose(spooled=0).decode())]
+    return {each.name + ("_total" if each.type == "counter" else "") for each in exposed}
 
 
 def test_make_targets_exist() -> None:

@@ -1,14 +1,12 @@
 """The commands `music deadletter list|show|redrive`."""
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from music_assets.commands import screen
 from music_assets.settings import settings
-from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from streaming.repair.letters import Wanted
@@ -93,13 +91,6 @@ def redrive(
 
 
 def _wanted(topic: str | None, reason: str | None, since: str | None, until: str | None) -> "Wanted":
-    from streaming.repair.letters import Wanted
+    from streaming.repair.letters import Wanted, read_time
 
-    return Wanted(topic=topic, reason=reason, since=_time("since", since), until=_time("until", until))
-
-
-def _time(name: str, value: str | None) -> datetime | None:
-    try:
-        return None if value is None else datetime.fromisoformat(value)
-    except ValueError as error:
-        raise ConfigurationError(f"--{name} must be ISO 8601 with a zone, such as 2026-01-31T12:00:00Z") from error
+    return Wanted(topic=topic, reason=reason, since=read_time("--since", since), until=read_time("--until", until))

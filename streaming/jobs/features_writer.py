@@ -170,7 +170,7 @@ class FeatureWriter:
             raise PlaceLostError("Redis lost the features that were just built")
         self._epoch = epoch
         # After the epoch: an erasure writes its tombstones first and then makes batches of this epoch fail.
-        self._forgotten = forgotten(self._lake)
+        self._read_tombstones()
         self._topic_ids = {name: state.topic_id for name, state in states.items()}
         wanted = [(name, number) for name, state in states.items() for number in state.end_offsets]
         self._stored = positions(self._store.redis, wanted)
@@ -214,8 +214,16 @@ class FeatureWriter:
         self._consumer.commit({at: offset for at, offset in offsets.items() if self._told.get(at) != offset})
         self._told = offsets
 
+    def _read_tombstones(self) -> None:
+        self._forgotten = forgotten(self._lake)
+        self._store.keep_out(self._forgotten, self._on_progress)
+
     def _look(self) -> None:
-        """A topic that was made anew gives messages under the old one's offsets: find the place again."""
+        """A topic that was made anew gives messages under the old one's offsets: find the place again.
+
+        And an erasure that was killed before it came to Redis left its tombstones.
+        """
+        self._read_tombstones()
         if any(state.topic_id != self._topic_ids[name] for name, state in event_states(self._servers).items()):
             self._consumer.unplace()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -19,7 +20,6 @@ from streaming.topics import topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from streaming.lake import Lake
 
@@ -94,6 +94,22 @@ class Wanted:
         if self.until is not None:
             parts.append(pc.field("kafka_timestamp") < pa.scalar(self.until, UTC_MICROSECONDS))
         return reduce(and_, parts) if parts else None
+
+
+def read_time(name: str, value: str | None) -> datetime | None:
+    """Return a time as a person writes it; None where none is given.
+
+    Args:
+        name: of the option or field, for the error.
+        value: ISO 8601.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return None if value is None else datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be ISO 8601 with a zone, such as 2026-01-31T12:00:00Z") from error
 
 
 @dataclass(frozen=True, kw_only=True)

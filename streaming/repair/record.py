@@ -14,6 +14,7 @@ from streaming.lake import Lake
 from streaming.repair.letters import Origin, read_origin, sent_origins
 from streaming.sinks.delta import Write, append_arrow, commit_files
 from streaming.tables import REDRIVEN
+from streaming.topics.admin import required_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,11 +103,18 @@ def _at(topic_id: str, partition: int) -> str:
     return f"{NAME}/{topic_id}/{partition}"
 
 
-def recover(settings: Settings, record: Record, states: Mapping[str, TopicState]) -> int:
-    """Write down what an unfinished run sent; return how many messages that were."""
+def recover(settings: Settings, record: Record) -> int:
+    """Write down what an unfinished run sent; return how many messages that were.
+
+    Raises:
+        UnavailableError: the broker does not answer.
+        IntegrityError: the broker no longer has all that came since the run began.
+    """
     if not record.unfinished:
         return 0
     time.sleep(_SETTLE_SECONDS)
+    # Not before: what arrived meanwhile lies behind the ends of that moment.
+    states = required_topics(settings.bootstrap_servers)
     starts = record.starts(states)
     targets = {at: required.end_offsets[at[1]] for at in starts for required in (states[at[0]],)}
     sent = {topic: sent_origins(Lake(settings.lake_root), topic) for topic in states}

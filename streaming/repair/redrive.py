@@ -5,8 +5,11 @@ and `lake/redriven` holds the names of all that were sent. Sending and writing d
 transactions are not for these topics (their markers take offsets, which the ledger would miss). So the broker itself
 is the record: before anything is sent, a commit opens the run and leaves the end offset of every partition as Delta
 transaction versions; each few hundred messages are written down once acknowledged; a last commit closes the run. A
-run that finds another one open reads the topics from those offsets on, takes down the names it finds, and only then
-sends. The read is exact, because a message is in the topic or it is not, and as long as what came since.
+run that finds another one open waits two seconds, asks for the ends of the topics, reads from those offsets up to
+there, takes down the names it finds, and only then sends. The read takes as long as what came since.
+
+A message that a killed process had given away, and that the broker took more than two seconds to write, would be missed
+and sent again. It is still stored once: the second copy is a duplicate by its event_id, or one more dead letter.
 
 The state lies in the table and not beside the checkpoints, so it is lost only with the record itself. Two runs at
 once are held apart by a lock file. No lease on silver is needed: nothing here writes to its tables.
@@ -99,7 +102,8 @@ def redrive(settings: Settings, wanted: Wanted, *, limit: int | None = None, dry
         dry_run: only say what would be sent; a run that was killed is not looked at.
 
     Raises:
-        UnavailableError: the broker does not answer or does not take a message, or another redrive runs.
+        UnavailableError: the broker does not answer or does not take a message.
+        TimeoutExpiredError: another redrive runs.
     """
     lake = Lake(settings.lake_root)
     if dry_run:
@@ -110,9 +114,9 @@ def redrive(settings: Settings, wanted: Wanted, *, limit: int | None = None, dry
         return outcome
     with lease(settings.checkpoint_root / NAME, spark=None, timeout=0):
         lake.create(REDRIVEN)
-        states = required_topics(settings.bootstrap_servers)
         record = Record(lake)
-        outcome = Outcome(recovered=recover(settings, record, states))
+        outcome = Outcome(recovered=recover(settings, record))
+        states = required_topics(settings.bootstrap_servers)
         record.open(states)
         sender = _Sender(settings, record, states)
         for topic in wanted.topics:

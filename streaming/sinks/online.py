@@ -13,12 +13,22 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from streaming.columns import listener_hash
 from streaming.errors import UnavailableError
-from streaming.online import EPOCH_KEY, EPOCH_SECONDS, FAMILY, REBUILD_KEY, position_key
+from streaming.online import (
+    EPOCH_KEY,
+    EPOCH_SECONDS,
+    FAMILY,
+    FORGOTTEN_KEY,
+    PREFIX,
+    REBUILD_KEY,
+    listener_of,
+    position_key,
+)
 from streaming.sinks.transaction import Guard, PlaceLostError, transact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Set
 
     from streaming.online import Position
     from streaming.sinks.transaction import Batch, Outcome
@@ -65,6 +75,28 @@ class OnlineStore:
         """
         if self.epoch() != epoch or not self.redis.expire(EPOCH_KEY, EPOCH_SECONDS):
             raise PlaceLostError("Redis no longer holds the features that it held")
+
+    def keep_out(self, forgotten: Set[bytes], on_progress: Callable[[], object]) -> None:
+        """Remove what is held of forgotten listeners: an old snapshot brings them back, and an erasure may be cut off.
+
+        Walks over all keys when there are more of the forgotten than the store was cleared of before.
+
+        Args:
+            forgotten: hashes of their ids.
+            on_progress: called every thousand keys.
+
+        Raises:
+            RedisError: Redis does not answer; some may be gone already, and it can be called again.
+        """
+        if int(self.redis.get(FORGOTTEN_KEY) or 0) >= len(forgotten):
+            return
+        for number, name in enumerate(self.redis.scan_iter(match=f"{PREFIX}*", count=_SCAN)):
+            listener = listener_of(name)
+            if listener is not None and listener_hash(listener) in forgotten:
+                self.redis.unlink(name)
+            if number % _SCAN == 0:
+                on_progress()
+        self.redis.set(FORGOTTEN_KEY, len(forgotten))
 
     def commit(self, batch: Batch, *, epoch: str, now: int) -> Outcome:
         """Take a batch in: each event once, and the positions with them.

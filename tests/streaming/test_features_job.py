@@ -19,6 +19,8 @@ from streaming.control import FEATURES, FEATURES_ASSET
 from streaming.errors import ConfigurationError, UnavailableError
 from streaming.jobs import features, features_writer, metrics
 from streaming.jobs.erase import erase_once
+from streaming.jobs.tombstones import write_tombstones
+from streaming.lake import Lake
 from streaming.online import Position
 from streaming.parse import MAX_BYTES
 from streaming.topics import EXAMPLES, event_topics
@@ -239,6 +241,54 @@ def test_a_redis_that_comes_back_from_an_old_snapshot_is_brought_up_to_now(
         assert process.poll() is None
         assert "waits" in world.log()
         assert "goes_on" in world.log()
+    world.assert_holds(sent)
+
+
+def test_a_redis_that_comes_back_from_an_old_snapshot_does_not_bring_back_who_is_forgotten(
+    world: Listeners, own_redis: Callable[[], int]
+) -> None:
+    pid = own_redis()
+    sent: list[Event] = events(100, seed=21)
+    planted = {**sent[0], "event_id": "planted", "user_id": "planted-listener-id"}
+    with world.service():
+        world.put(*sent, planted)
+        world.client.run(FEATURES)
+        world.redis.save()
+        settings = world.settings.model_copy(update={"stream_engine": "python"})
+        erase_once(["planted-listener-id"], "request", settings, None)
+        assert wait_until(lambda: _cleared(world), seconds=30), world.log()
+        os.kill(pid, signal.SIGKILL)
+        own_redis()
+        assert _planted(world), "the snapshot is of before the erasure"
+        assert wait_until(lambda: _cleared(world), seconds=30), world.log()
+        assert wait_until(lambda: _current(world), seconds=30), world.log()
+    assert not _planted(world)
+    world.assert_holds(sent)
+
+
+def _cleared(world: Listeners) -> bool:
+    return bool(world.redis.get(online.FORGOTTEN_KEY) == b"1")
+
+
+def test_an_erasure_that_was_killed_before_it_came_to_redis_is_made_good(
+    world: Listeners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features_writer, "_TOPICS_SECONDS", 0.5)
+    sent: list[Event] = events(100, seed=22)
+    stream = features.FeatureStream(world.settings)
+    turning = threading.Thread(target=stream.serve)
+    turning.start()
+    try:
+        world.put(*sent, {**sent[0], "event_id": "planted", "user_id": "planted-listener-id"})
+        stream.run(FEATURES)
+        lake = Lake(world.settings.lake_root)
+        lake.create_all()
+        write_tombstones(lake, ["planted-listener-id"], "request")
+        assert wait_until(lambda: not _planted(world), seconds=20)
+    finally:
+        stream.stop()
+        turning.join()
+        stream.close()
     world.assert_holds(sent)
 
 

@@ -7,15 +7,18 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from music_assets.settings import child_environment
 from streaming.errors import ConfigurationError, TimeoutExpiredError
 from streaming.jobs.lease import lease
+from streaming.repair import record
 from streaming.repair import redrive as module
-from streaming.repair.letters import Origin, Wanted, read_origin, show, summary
+from streaming.repair.letters import Origin, Wanted, origin_of, read_origin, show, summary
 from streaming.repair.record import NAME, Record
 from streaming.repair.redrive import redrive
 from streaming.tables import REDRIVEN, TOMBSTONES
@@ -166,6 +169,30 @@ def test_a_kill_at_any_place_sends_none_twice_and_loses_none(
     assert (outcome.sent.total(), outcome.recovered) == again[place]
     platform.run(halt_dead_letter_share=1)
     assert_each_was_sent_once(platform, 30)
+
+
+def test_what_reaches_the_broker_only_after_the_kill_is_found(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.put("events_listens", b"{")
+    platform.run()
+    with monkeypatch.context() as patch:
+        _kill(patch, "before_sending")
+        with pytest.raises(Killed):
+            redrive(platform.settings, EVERYTHING)
+    [letter] = platform.rows("deadletter/events_listens")
+
+    def late(_seconds: float) -> None:
+        producer = Producer({"bootstrap.servers": platform.settings.bootstrap_servers})
+        headers: Any = origin_of(letter).next.headers()
+        producer.produce("events_listens", key=letter["key"], value=letter["value"], headers=headers)
+        assert producer.flush(10) == 0
+
+    monkeypatch.setattr(record, "time", SimpleNamespace(sleep=late))
+    outcome = redrive(platform.settings, EVERYTHING)
+    assert (outcome.sent.total(), outcome.recovered) == (0, 1)
+    platform.run()
+    assert_each_was_sent_once(platform, 1)
 
 
 def _kill(patch: pytest.MonkeyPatch, place: str) -> None:
