@@ -17,9 +17,8 @@ from deltalake import DeltaTable
 from streaming.tables import tables
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streaming.lake import Lake
+    from streaming.storage import Storage
     from streaming.tables import Table
 
 RETENTION: Final = timedelta(days=7)
@@ -127,8 +126,8 @@ def _sizes(held: DeltaTable) -> list[int]:
     return [int(size) for size in actions.column("size_bytes").to_pylist()]
 
 
-def orphans(table: Table, root: Path) -> list[Path]:
-    """Return data files in the table's folder that its newest version does not name: old ones and staged ones."""
-    actions = pa.table(DeltaTable(str(table.path(root))).get_add_actions())
+def orphans(table: Table, storage: Storage) -> list[str]:
+    """Return the data files in the table's folder that its newest version does not name: old and staged ones."""
+    actions = pa.table(storage.delta(table).get_add_actions())
     named = {str(path) for path in actions.column("path").to_pylist()}
-    return [path for path in table.path(root).glob("*.parquet") if path.name not in named]
+    return [name for name in storage.names(table) if name not in named]

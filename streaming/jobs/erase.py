@@ -109,7 +109,7 @@ def erase(
         UnavailableError: the broker does not answer.
     """
     check_request(listener_ids, erasure_id)
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     lake.create_all()
     bring_up_to_now(jobs)
     hidden_at = write_tombstones(lake, listener_ids, erasure_id)
@@ -137,7 +137,7 @@ def erase_once(listener_ids: Sequence[str], erasure_id: str, settings: Settings,
         UnavailableError: the broker does not answer.
     """
     check_request(listener_ids, erasure_id)
-    with lease(settings.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
+    with lease(settings, "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
         return erase(settings, listener_ids, erasure_id, jobs=engine(settings, spark))
 
 
@@ -224,7 +224,7 @@ def _find_messages(
     lake: Lake, table: Table, hashes: frozenset[bytes], naming: re.Pattern[bytes], into: Offsets
 ) -> None:
     columns = ["key", "value", *POSITION.names]
-    for batch in lake.open(table).to_pyarrow_dataset().to_batches(columns=columns):
+    for batch in lake.dataset(table).to_batches(columns=columns):
         pairs = zip(batch.column("value").to_pylist(), batch.column("key").to_pylist(), strict=True)
         hits = [row for row, pair in enumerate(pairs) if _is_of(*pair, hashes=hashes, naming=naming)]
         for row in batch.select(POSITION.names).take(pa.array(hits, pa.int64())).to_pylist():
@@ -292,7 +292,7 @@ def remove_rows(lake: Lake, found: Found, erasure_id: str) -> dict[str, int]:
     """Take the rows out of the tables; return how many left each."""
     note = {"erasure_id": erasure_id}
     return {
-        table.id: remove_positions(table, lake.root, found.positions[table.id], note=note)
+        table.id: remove_positions(table, lake.storage, found.positions[table.id], note=note)
         for table in _tables()
         if found.positions[table.id]
     }
@@ -301,7 +301,7 @@ def remove_rows(lake: Lake, found: Found, erasure_id: str) -> dict[str, int]:
 def sweep_files(lake: Lake) -> None:
     """Delete the files that hold removed rows, those of older versions and those that no version ever named."""
     for table in _tables():
-        sweep(table, lake.root)
+        sweep(table, lake.storage)
 
 
 def _tables() -> list[Table]:
@@ -325,7 +325,7 @@ def _broker_gone_at(hidden_at: datetime, found: Found) -> dict[str, datetime | N
 
 def _append(lake: Lake, table: Table, rows: list[dict[str, Any]], erasure_id: str) -> None:
     write = Write(expected={}, leaves={}, note={"erasure_id": erasure_id})
-    append_arrow(pa.Table.from_pylist(rows, table.schema), table, lake.root, write=write)
+    append_arrow(pa.Table.from_pylist(rows, table.schema), table, lake.storage, write=write)
 
 
 def _partition(row: Mapping[str, Any]) -> Partition:

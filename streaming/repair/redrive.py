@@ -113,14 +113,14 @@ def redrive(settings: Settings, wanted: Wanted, *, limit: int | None = None, dry
     Raises:
         UnavailableError: the broker does not answer or does not take a message, or another redrive runs.
     """
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     if dry_run:
         outcome = Outcome()
         for topic in wanted.topics:
             for letter, _ in _chosen(settings, lake, topic, wanted, limit=limit, outcome=outcome):
                 outcome.sent[topic, letter["reason"]] += 1
         return outcome
-    with lease(settings.checkpoint_root / NAME, spark=None, timeout=0):
+    with lease(settings, NAME, spark=None, timeout=0):
         lake.create(REDRIVEN)
         states = required_topics(settings.bootstrap_servers)
         record = _Record(lake)
@@ -275,11 +275,11 @@ class _Record:
         """Write down what was sent."""
         if rows:
             content = pa.Table.from_pylist(rows, REDRIVEN.schema)
-            append_arrow(content, REDRIVEN, self._lake.root, write=self._next({}))
+            append_arrow(content, REDRIVEN, self._lake.storage, write=self._next({}))
             self._version = (self._version or 0) + 1
 
     def _leave(self, versions: Mapping[str, int]) -> None:
-        commit_files([], REDRIVEN, self._lake.root, write=self._next(versions))
+        commit_files([], REDRIVEN, self._lake.storage, write=self._next(versions))
         self._version = (self._version or 0) + 1
 
     def _next(self, versions: Mapping[str, int]) -> Write:
@@ -298,7 +298,7 @@ def _recover(settings: Settings, record: _Record, states: Mapping[str, TopicStat
     time.sleep(_SETTLE_SECONDS)
     starts = record.starts(states)
     targets = {at: required.end_offsets[at[1]] for at in starts for required in (states[at[0]],)}
-    sent = {topic: sent_origins(Lake(settings.lake_root), topic) for topic in states}
+    sent = {topic: sent_origins(Lake(settings.storage), topic) for topic in states}
     found = 0
     for batch in _since(settings, starts, targets):
         rows = [row for row in _redriven_in(batch, states) if _name(row) not in sent[row["topic"]]]

@@ -34,8 +34,9 @@ _POINT_SECONDS: Final = 120.0
 _TEND: Final = """
 import pathlib, sys
 from streaming.lake import Lake
+from streaming.storage import Storage
 from streaming.upkeep import tend_all
-tend_all(Lake(pathlib.Path(sys.argv[1])))
+tend_all(Lake(Storage.local(pathlib.Path(sys.argv[1]))))
 """
 
 _SPOOL_FILE: Final = Point("spool", r"events\.sqlite-wal", change=True)
@@ -115,7 +116,7 @@ def _freeze_at(scene: Scene, point: str) -> tuple[list[psutil.Process], Path | N
     """Stop the stream process at a point of a batch; return its processes and the file that showed the moment."""
     scene.world.await_ready("streams")
     tree = scene.world.tree("streams")
-    with Watch(POINTS[point], scene.world.settings.lake_root) as watch:
+    with Watch(POINTS[point], scene.world.settings.storage.folder) as watch:
         seen = watch.wait(_POINT_SECONDS)
     freeze(tree)
     # The first look missed what was started since, such as Python workers.
@@ -137,7 +138,7 @@ def mid_write(point: str, scene: Scene) -> str:
 
 
 def _has(point: str) -> Callable[[World], bool]:
-    return lambda world: bool(POINTS[point].folders_of(world.settings.lake_root))
+    return lambda world: bool(POINTS[point].folders_of(world.settings.storage.folder))
 
 
 for _point in POINTS:
@@ -267,7 +268,7 @@ def spool_full(scene: Scene) -> str:
 @fault("upkeep")
 def upkeep(scene: Scene) -> str:
     """Tables are compacted while the stream writes to them: once killed in the middle, once to the end."""
-    lake = scene.world.settings.lake_root
+    lake = scene.world.settings.storage.folder
     command = [sys.executable, "-c", _TEND, str(lake)]
     first = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
     with Watch(POINTS["silver"], lake) as watch:
