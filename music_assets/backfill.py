@@ -32,7 +32,7 @@ def trending(
 
     if window and window not in WINDOWS:
         raise ConfigurationError(f"--window {window!r} is none; valid: {', '.join(WINDOWS)}")
-    begin, engine = _moment(since), ArrowCharts(settings().lake_root)
+    begin, engine = _moment(since), ArrowCharts(settings().storage)
     with Console(stderr=True).status("computing") as status:
         for name in [window] if window else WINDOWS:
 

@@ -68,11 +68,11 @@ def _fail(sentence: str) -> NoReturn:
 @main.command()
 def jars() -> None:
     """Fetch the pinned jars of the broker and of Spark, where they are missing or damaged."""
-    from music_assets.stack.jars import fetch
+    from music_assets.stack.jars import fetch, needed
     from music_assets.stack.preflight import check_java
 
     check_java()
-    fetched = fetch(settings().jars_path)
+    fetched = fetch(settings().jars_path, needed(settings()))
     typer.echo(f"jars: {'fetched ' + ', '.join(fetched) if fetched else 'all there'} ({settings().jars_path})")
 
 
@@ -201,7 +201,7 @@ def lake_show(
     """Show rows of a lake table and how many there are."""
     from music_assets.stack.look import rows
 
-    found = rows(settings().lake_root, table, where=where, limit=limit)
+    found = rows(settings().storage, table, where=where, limit=limit)
     screen.show(found.columns, found.rows)
     typer.echo(f"{len(found.rows)} of {found.total} rows, version {found.version}")
 

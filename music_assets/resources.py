@@ -22,7 +22,7 @@ class PlatformResource(dg.ConfigurableResource[None]):
 
     def lake(self) -> Lake:
         """Return a reader of the lake."""
-        return Lake(self.settings().lake_root)
+        return Lake(self.settings().storage)
 
     def connect(self) -> AbstractContextManager[psycopg.Connection[tuple[Any, ...]]]:
         """Return a connection to PostgreSQL that commits when its block ends and rolls back when it fails."""

@@ -71,7 +71,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     identity = Identity(store, cache)
     outbox = Outbox(delivery, spool, identity=identity, cache=cache)
     exposures = Exposures(outbox, metrics)
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
     checks = {cache.dependency: cache.check, store.dependency: store.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from deltalake import Schema as DeltaSchema
-from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from streaming.errors import IntegrityError, UnavailableError
 from streaming.tables import tables
@@ -21,10 +19,11 @@ from streaming.tables import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
+    from deltalake import DeltaTable
     from pyarrow.dataset import FileSystemDataset
 
+    from streaming.storage import Storage
     from streaming.tables import Table
 
 _CHECKPOINT_INTERVAL: Final = "100"
@@ -35,18 +34,18 @@ _STATISTICS: Final = timedelta(milliseconds=1)
 
 
 class Lake:
-    """A lake's root folder and the Delta tables below it.
+    """A lake's place and the Delta tables in it.
 
     Args:
-        root: folder that holds `bronze/`, `silver/`, `deadletter/`, `gold/` and `lake/`.
+        storage: where `bronze/`, `silver/`, `deadletter/`, `gold/` and `lake/` lie.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
 
     def exists(self, table: Table) -> bool:
         """Whether the table was made."""
-        return bool(DeltaTable.is_deltatable(str(table.path(self.root))))
+        return self.storage.is_delta(table)
 
     def open(self, table: Table) -> DeltaTable:
         """Return the table's newest version.
@@ -55,8 +54,8 @@ class Lake:
             UnavailableError: the table was not made yet.
         """
         if not self.exists(table):
-            raise UnavailableError(f"table {table.id} is not in the lake at {self.root}; start the streams first")
-        return DeltaTable(str(table.path(self.root)))
+            raise UnavailableError(f"table {table.id} is not in the lake at {self.storage}; start the streams first")
+        return self.storage.delta(table)
 
     def version(self, table: Table) -> int:
         """Return the number of the newest commit."""
@@ -70,11 +69,11 @@ class Lake:
             columns: names to keep; None: all.
             where: rows to keep, such as `pc.field("kafka_offset") >= 10`.
         """
-        return self._files(table).to_table(columns=list(columns) if columns is not None else None, filter=where)
+        return self.dataset(table).to_table(columns=list(columns) if columns is not None else None, filter=where)
 
     def batches(self, table: Table, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the table's rows in batches, for tables that may not fit into memory."""
-        yield from self._files(table).to_batches(filter=where)
+        yield from self.dataset(table).to_batches(filter=where)
 
     def between(
         self, table: Table, column: str, *, after: datetime, until: datetime, columns: Sequence[str]
@@ -89,7 +88,7 @@ class Lake:
             columns: names to keep.
         """
         # The log's statistics choose the files before any is looked at: the cost must not grow with the table.
-        files = self._files(table, [(column, ">", after.isoformat()), (column, "<=", until.isoformat())])
+        files = self.dataset(table, [(column, ">", after.isoformat()), (column, "<=", until.isoformat())])
         moments = (pc.field(column) > after) & (pc.field(column) <= until)
         yield from files.to_batches(columns=list(columns), filter=moments)
 
@@ -113,7 +112,7 @@ class Lake:
         """Return the number of rows, from the log where it is known and from the files' footers otherwise."""
         actions = pa.table(self.open(table).get_add_actions(flatten=True))
         if "num_records" not in actions.column_names or actions.column("num_records").null_count:
-            return int(self._files(table).count_rows())
+            return int(self.dataset(table).count_rows())
         return int(pc.sum(actions.column("num_records"), min_count=0).as_py() or 0)
 
     def newest(self, table: Table, column: str) -> datetime | None:
@@ -134,10 +133,8 @@ class Lake:
         if self.exists(table):
             self._add_columns(table)
             return
-        DeltaTable.create(
-            str(table.path(self.root)),
-            table.schema,
-            mode="ignore",
+        self.storage.create_delta(
+            table,
             name=table.id.replace("/", "_"),
             description=table.grain,
             configuration=_properties(table),
@@ -160,13 +157,18 @@ class Lake:
 
     def create_all(self) -> None:
         """Make every table of the lake, so that streams never race to make one and readers find an empty one."""
+        self.storage.check()
         for table in tables().values():
             self.create(table)
 
-    def _files(self, table: Table, holding: list[tuple[str, str, str]] | None = None) -> FileSystemDataset:
-        """The table's files, or those that can hold rows of which all of `holding` is true."""
-        # delta-rs' own file system calls back into Python from Arrow's threads: a process that ends meanwhile aborts.
-        files = SubTreeFileSystem(str(table.path(self.root)), LocalFileSystem())
+    def dataset(self, table: Table, holding: list[tuple[str, str, str]] | None = None) -> FileSystemDataset:
+        """Return the newest version's files.
+
+        Args:
+            table: whose.
+            holding: leaves out the files that hold no row of which all of this is true, as their statistics say.
+        """
+        files = self.storage.table_files(table)
         return self.open(table).to_pyarrow_dataset(filesystem=files, file_pruning_predicate=holding)
 
 

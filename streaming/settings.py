@@ -6,6 +6,7 @@ of a file that holds the value, as orchestrators mount secrets.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streaming.errors import ConfigurationError
+from streaming.storage import SCHEME, ObjectStore, Storage
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -100,9 +102,17 @@ class Settings(BaseSettings):
 
     @field_validator("lakehouse_path")
     @classmethod
-    def _only_local(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError("LAKEHOUSE_PATH on an object store is not supported yet; valid: a local path")
+    def _known_place(cls, value: str) -> str:
+        scheme, found, rest = value.partition("://")
+        if found and (f"{scheme}://" != SCHEME or not rest.strip("/")):
+            raise ValueError(f"LAKEHOUSE_PATH={value} is not supported; valid: a local path, s3a://bucket/prefix")
+        return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError(f"S3_ENDPOINT={value} is no address; valid: http://host:port, https://host")
         return value
 
     @classmethod
@@ -138,14 +148,27 @@ class Settings(BaseSettings):
         return self.redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
 
     @property
-    def lake_root(self) -> Path:
-        """Root folder of the lake."""
-        return Path(self.lakehouse_path).expanduser().resolve() if self.lakehouse_path else self.music_home / "lake"
+    def storage(self) -> Storage:
+        """Where the lake lies."""
+        if not self.lakehouse_path.startswith(SCHEME):
+            given = Path(self.lakehouse_path).expanduser().resolve() if self.lakehouse_path else None
+            return Storage.local(given or self.music_home / "lake")
+        store = ObjectStore(
+            endpoint=self.s3_endpoint, access_key=_plain(self.s3_access_key), secret_key=_plain(self.s3_secret_key)
+        )
+        return Storage(self.lakehouse_path.rstrip("/"), store)
 
     @property
     def checkpoint_root(self) -> Path:
-        """Where the jobs keep their checkpoints."""
-        return self.lake_root / "_checkpoints"
+        """Folder of what is of this machine alone: checkpoints, claims, halt, what a switch has left to do."""
+        storage = self.storage
+        if storage.store is None:
+            return storage.folder / "_checkpoints"
+        return self.music_home / "checkpoints" / hashlib.sha256(storage.root.encode()).hexdigest()[:16]
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 S = TypeVar("S", bound=Settings)

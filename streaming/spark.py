@@ -33,7 +33,10 @@ def spark_config(settings: Settings) -> dict[str, str]:
 
     Small data on few cores: two shuffle partitions, two snapshot partitions, no UI, times in UTC.
     """
-    jars = sorted((settings.jars_path / "spark").glob("*.jar"))
+    store = settings.storage.store
+    sets = ["spark"] if store is None else ["spark", "s3"]
+    jars = [jar for name in sets for jar in sorted((settings.jars_path / name).glob("*.jar"))]
+    s3a = {} if store is None else store.hadoop_options()
     return {
         "spark.app.name": "music",
         "spark.master": settings.spark_master,
@@ -54,6 +57,7 @@ def spark_config(settings: Settings) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",
+        **{f"spark.hadoop.{name}": value for name, value in s3a.items()},
     }
 
 

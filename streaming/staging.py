@@ -22,7 +22,8 @@ from streaming.topics import topics
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
-    from pathlib import Path
+
+    from streaming.storage import Storage
 
 RAW: Final = pa.schema(
     [
@@ -90,7 +91,7 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 def stage(
-    batches: Iterable[pa.RecordBatch], *, topic_ids: Mapping[str, str], now: datetime, root: Path
+    batches: Iterable[pa.RecordBatch], *, topic_ids: Mapping[str, str], now: datetime, storage: Storage
 ) -> Iterator[Piece]:
     """Stage messages; holds at most a file's rows of each topic in memory.
 
@@ -98,7 +99,7 @@ def stage(
         batches: columns of `RAW`, of any topics.
         topic_ids: the broker's id of each topic.
         now: when this batch is taken in.
-        root: of the lake.
+        storage: where the lake lies.
     """
     waiting: dict[str, _Part] = defaultdict(_Part)
     for batch in batches:
@@ -106,13 +107,13 @@ def stage(
             part = waiting[topic]
             part.add(*_read(topic, messages, topic_ids[topic], now))
             if part.count >= _ROWS_PER_FILE:
-                yield waiting.pop(topic).piece(topic, root)
+                yield waiting.pop(topic).piece(topic, storage)
     for topic, part in waiting.items():
-        yield part.piece(topic, root)
+        yield part.piece(topic, storage)
 
 
 def stage_raw(
-    batches: Iterable[pa.RecordBatch], *, topic_ids: Mapping[str, str], forgotten: frozenset[bytes], root: Path
+    batches: Iterable[pa.RecordBatch], *, topic_ids: Mapping[str, str], forgotten: frozenset[bytes], storage: Storage
 ) -> Iterator[Piece]:
     """Stage messages as they came, for bronze.
 
@@ -120,16 +121,16 @@ def stage_raw(
         batches: columns of `RAW`, of any topics.
         topic_ids: the broker's id of each topic.
         forgotten: hashes of the listeners of whom nothing is kept; their messages are in the marks, not in the file.
-        root: of the lake.
+        storage: where the lake lies.
     """
     waiting: dict[str, list[pa.Table]] = defaultdict(list)
     for batch in batches:
         for topic, messages in _by_topic(batch):
             waiting[topic].append(_raw(messages, topic_ids[topic]))
             if sum(part.num_rows for part in waiting[topic]) >= _ROWS_PER_FILE:
-                yield _raw_piece(topic, waiting.pop(topic), forgotten, root)
+                yield _raw_piece(topic, waiting.pop(topic), forgotten, storage)
     for topic, parts in waiting.items():
-        yield _raw_piece(topic, parts, forgotten, root)
+        yield _raw_piece(topic, parts, forgotten, storage)
 
 
 def _raw(messages: pa.RecordBatch, topic_id: str) -> pa.Table:
@@ -160,7 +161,7 @@ def _decode_headers(text: str) -> list[dict[str, Any]]:
     return [msgspec.structs.asdict(header) for header in _read_headers(text)]
 
 
-def _raw_piece(topic: str, parts: list[pa.Table], forgotten: frozenset[bytes], root: Path) -> Piece:
+def _raw_piece(topic: str, parts: list[pa.Table], forgotten: frozenset[bytes], storage: Storage) -> Piece:
     messages = pa.concat_tables(parts)
     gone = np.zeros(messages.num_rows, bool)
     if forgotten:
@@ -174,7 +175,7 @@ def _raw_piece(topic: str, parts: list[pa.Table], forgotten: frozenset[bytes], r
     return Piece(
         topic=topic,
         marks=to_bytes(_fill(marks, messages.num_rows)),
-        good=write_data_file(kept, bronze(topics()[topic].table), root) if kept.num_rows else None,
+        good=write_data_file(kept, bronze(topics()[topic].table), storage) if kept.num_rows else None,
         dead=None,
         records=None,
         reasons={},
@@ -199,15 +200,15 @@ class _Part:
             if more.num_rows:
                 held.append(more)
 
-    def piece(self, topic: str, root: Path) -> Piece:
+    def piece(self, topic: str, storage: Storage) -> Piece:
         compacted = topics()[topic].compacted
         good = pa.concat_tables(self._good) if self._good else None
         dead = pa.concat_tables(self._dead) if self._dead else None
         return Piece(
             topic=topic,
             marks=to_bytes(pa.concat_tables([*self._marks, *self._dead_marks])),
-            good=write_data_file(good, silver_of(topic), root) if good and not compacted else None,
-            dead=write_data_file(dead, dead_letters(topic), root) if dead else None,
+            good=write_data_file(good, silver_of(topic), storage) if good and not compacted else None,
+            dead=write_data_file(dead, dead_letters(topic), storage) if dead else None,
             records=to_bytes(good) if good and compacted else None,
             reasons=_counts(dead) if dead else {},
             bad=_first_bad(dead) if dead else [],

@@ -20,8 +20,6 @@ from pydantic import AwareDatetime
 from streaming.topics import catalog_topics, log_topics, topics
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydantic import BaseModel
 
 Layer = Literal["bronze", "silver", "deadletter", "lake", "gold"]
@@ -68,10 +66,6 @@ class Table:
     def id(self) -> str:
         """`layer/name`."""
         return f"{self.layer}/{self.name}"
-
-    def path(self, root: Path) -> Path:
-        """Folder of the table below a lake's root."""
-        return root / self.layer / self.name
 
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:

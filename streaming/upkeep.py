@@ -22,9 +22,8 @@ from streaming.repair.switch import pending
 from streaming.tables import tables
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streaming.settings import Settings
+    from streaming.storage import Storage
     from streaming.tables import Table
 
 RETENTION: Final = timedelta(days=7)
@@ -123,13 +122,13 @@ def tend_all(settings: Settings, *, retention: timedelta = RETENTION) -> list[Ta
             "a rebuild of silver was killed in the middle of its switch; start the streams, which finish it, and then "
             "upkeep again"
         )
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     return [_in_turn(settings, lake, table, retention) for table in tables().values() if lake.exists(table)]
 
 
 def _in_turn(settings: Settings, lake: Lake, table: Table, retention: timedelta) -> TableCare:
     try:
-        with lease(settings.checkpoint_root / FILES, spark=None, timeout=_PATIENCE_SECONDS):
+        with lease(settings, FILES, spark=None, timeout=_PATIENCE_SECONDS):
             return tend(lake, table, retention=retention)
     except TimeoutExpiredError as error:
         raise UnavailableError(f"an erasure or a rebuild goes on; run upkeep again after it ({error})") from error
@@ -154,8 +153,8 @@ def _sizes(held: DeltaTable) -> list[int]:
     return [int(size) for size in actions.column("size_bytes").to_pylist()]
 
 
-def orphans(table: Table, root: Path) -> list[Path]:
-    """Return data files in the table's folder that its newest version does not name: old ones and staged ones."""
-    actions = pa.table(DeltaTable(str(table.path(root))).get_add_actions())
+def orphans(table: Table, storage: Storage) -> list[str]:
+    """Return the data files in the table's folder that its newest version does not name: old and staged ones."""
+    actions = pa.table(storage.delta(table).get_add_actions())
     named = {str(path) for path in actions.column("path").to_pylist()}
-    return [path for path in table.path(root).glob("*.parquet") if path.name not in named]
+    return [name for name in storage.names(table) if name not in named]

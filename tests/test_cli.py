@@ -159,7 +159,7 @@ def test_a_topic_shrinks_only_when_it_is_told_to(run: Music, make_settings, brok
 
 def test_a_table_is_shown_by_a_condition(run: Music, make_settings) -> None:
     settings = make_settings()
-    Lake(settings.lake_root).create(TRENDING_1H)
+    Lake(settings.storage).create(TRENDING_1H)
     now = datetime.now(UTC)
     rows = [
         {"as_of": now, "item_id": f"track:{rank}", "item_kind": "track", "rank": rank, "previous_rank": None,
@@ -167,7 +167,7 @@ def test_a_table_is_shown_by_a_condition(run: Music, make_settings) -> None:
         for rank in (1, 2, 3)
     ]  # fmt: skip
     write_deltalake(
-        TRENDING_1H.path(settings.lake_root), pa.Table.from_pylist(rows, schema=TRENDING_1H.schema), mode="append"
+        settings.storage.folder / TRENDING_1H.id, pa.Table.from_pylist(rows, schema=TRENDING_1H.schema), mode="append"
     )
 
     shown = run(settings, "lake", "show", "gold/trending_now_1h", "--where", "rank >= 2", "--limit", "1")
@@ -189,7 +189,7 @@ def test_status_shows_lag_and_ledger(run: Music, make_settings, broker: str) -> 
     assert producer.flush(30) == 0
     state = describe(broker)["events_clicks"]
     end = state.end_offsets[0]
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     lake.create(LEDGER)
     first = end - 5
     row = {
@@ -197,7 +197,9 @@ def test_status_shows_lag_and_ledger(run: Music, make_settings, broker: str) -> 
         "first_offset": first, "end_offset": end - 2, "received": 3, "stored": 2, "duplicate": 1, "dead_lettered": 0,
         "event_id_conflicts": 0, "committed_at": datetime(2024, 1, 1, tzinfo=UTC),
     }  # fmt: skip
-    write_deltalake(LEDGER.path(settings.lake_root), pa.Table.from_pylist([row], schema=LEDGER.schema), mode="append")
+    write_deltalake(
+        settings.storage.folder / LEDGER.id, pa.Table.from_pylist([row], schema=LEDGER.schema), mode="append"
+    )
     others = sum(state.end_offsets[part] - state.first_offsets[part] for part in state.end_offsets if part != 0)
 
     said = run(settings, "status").stdout
@@ -221,7 +223,7 @@ def test_jars_that_are_there_are_not_fetched(run: Music, make_settings) -> None:
 def test_charts_of_the_past_are_computed_again(run: Music, make_settings) -> None:
     settings = make_settings()
     begin = datetime.now(UTC) - timedelta(minutes=30)
-    store(settings.lake_root, World((Event("a", "listen", "track:1", NOW - begin),)))
+    store(settings.storage.folder, World((Event("a", "listen", "track:1", NOW - begin),)))
 
     done = run(settings, "backfill", "trending", "--since", begin.isoformat())
     again = run(settings, "backfill", "trending", "--since", begin.isoformat(), "--window", "1h", "--missing")

@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 
 from music_assets.bench.machine import cpu_seconds
 from music_assets.stack import servers
-from music_assets.stack.jars import fetch
+from music_assets.stack.jars import fetch, needed
 from music_assets.stack.process import free_port
 from music_assets.stack.single import running
 from streaming.errors import UnavailableError
@@ -77,7 +77,7 @@ def arena(settings: Settings) -> Iterator[Arena]:
     settings.music_home.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="bench-", dir=settings.music_home))
     try:
-        fetch(settings.jars_path)
+        fetch(settings.jars_path, needed(settings))
         ports = {name: free_port() for name in _PORTS}
         own = settings.model_copy(
             update={"music_home": home, "kafka_bootstrap_servers": "", "redis_url": None, "lakehouse_path": "", **ports}

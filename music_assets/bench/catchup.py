@@ -87,7 +87,7 @@ def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
 def _next_chart(settings: Settings, *, seconds: float) -> Tick:
     """Wait for a chart of a moment after now."""
     now, deadline = datetime.now(UTC).timestamp(), time.monotonic() + seconds
-    watch = ChartWatch(settings.lake_root)
+    watch = ChartWatch(settings.storage)
     while not watch.ticks or watch.ticks[-1].as_of < now:
         if time.monotonic() > deadline:
             raise TimeoutExpiredError(f"no chart came within {seconds:.0f} s after silver was current")
@@ -98,7 +98,7 @@ def _next_chart(settings: Settings, *, seconds: float) -> Tick:
 
 def _of_the_hour(settings: Settings, tick: Tick) -> int:
     """How many of silver's events belong into a chart."""
-    lake, since = Lake(settings.lake_root), datetime.fromtimestamp(tick.as_of, UTC) - _HOUR
+    lake, since = Lake(settings.storage), datetime.fromtimestamp(tick.as_of, UTC) - _HOUR
     recent = pc.field("timestamp") > since
     return sum(lake.read(table, ["event_id"], recent).num_rows for table in charted_tables())
 

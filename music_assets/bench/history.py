@@ -34,7 +34,7 @@ def fill(settings: Settings, world: World, rows: int) -> Truth:
     Their positions are of topics that the broker no longer has, so that a stream of new messages begins at its own
     topics' first offset. The claim index is left to the job, which builds it from silver at its start.
     """
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     lake.create_all()
     ends = np.zeros((len(KINDS), _PARTITIONS), np.int64)
     for version, first in enumerate(range(0, rows, _CHUNK), start=1):
@@ -46,9 +46,9 @@ def fill(settings: Settings, world: World, rows: int) -> Truth:
             mine = columns.take(columns.kind == kind)
             partition, offset = _positions(world, mine, ends[kind])
             new = silver_rows(world, mine, table, partition=partition, offset=offset)
-            append_arrow(new, table, settings.lake_root, write=write)
+            append_arrow(new, table, settings.storage, write=write)
             entries += _entries(world, table, version, before=ends[kind], counts=np.bincount(partition, minlength=3))
-        append_arrow(pa.Table.from_pylist(entries, LEDGER.schema), LEDGER, settings.lake_root, write=write)
+        append_arrow(pa.Table.from_pylist(entries, LEDGER.schema), LEDGER, settings.storage, write=write)
     return Truth(stored=rows, duplicate=0, dead_lettered=0)
 
 

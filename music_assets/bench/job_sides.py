@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -52,8 +51,8 @@ def with_engine(settings: Settings, engine: str) -> Settings:
 
 def fresh(settings: Settings) -> None:
     """Make an empty lake, whatever lay there: tables exist before any stream starts."""
-    shutil.rmtree(settings.lake_root, ignore_errors=True)
-    Lake(settings.lake_root).create_all()
+    settings.storage.clear()
+    Lake(settings.storage).create_all()
 
 
 def take_in(settings: Settings, spark: SparkSession | None) -> Outcome:
@@ -79,7 +78,7 @@ def check(settings: Settings, truth: Truth) -> None:
     Raises:
         IntegrityError: the ledger does not balance, or counts something else.
     """
-    wrong = problems(Lake(settings.lake_root), describe(settings.bootstrap_servers))
+    wrong = problems(Lake(settings.storage), describe(settings.bootstrap_servers))
     if wrong:
         raise IntegrityError(f"the measured job's ledger does not balance: {wrong[0]}")
     check_totals(settings, truth)
@@ -96,7 +95,7 @@ def check_totals(settings: Settings, truth: Truth, *, before: Truth | None = Non
     Raises:
         IntegrityError: it counts something else.
     """
-    held = totals(Lake(settings.lake_root))
+    held = totals(Lake(settings.storage))
     for outcome in ("stored", "duplicate", "dead_lettered"):
         found = sum(getattr(held[topic.name], outcome) for topic in event_topics())
         sent = getattr(truth, outcome) + (getattr(before, outcome) if before else 0)
@@ -126,9 +125,9 @@ def fill_trending(settings: Settings, rows: int) -> None:
         mine = columns.take(columns.kind == kind)
         if len(mine.numbers):
             table = silver(event_topic(event_type).table)
-            append_arrow(silver_rows(world, mine, table), table, settings.lake_root, write=write)
+            append_arrow(silver_rows(world, mine, table), table, settings.storage, write=write)
     songs = silver("catalog_songs")
-    append_arrow(_songs(world.items).cast(songs.schema), songs, settings.lake_root, write=write)
+    append_arrow(_songs(world.items).cast(songs.schema), songs, settings.storage, write=write)
 
 
 def _songs(items: int) -> pa.Table:
@@ -150,7 +149,7 @@ def chart(settings: Settings, spark: SparkSession | None) -> Outcome:
     """Compute every chart once, as of now."""
     with told_batches(TRENDING) as batches:
         run_once(TRENDING, settings, spark)
-    rows = sum(Lake(settings.lake_root).count(table) for table in charted_tables())
+    rows = sum(Lake(settings.storage).count(table) for table in charted_tables())
     return Outcome(
         # Each chart reads the rows of its own window, and all of them lie in the shortest.
         rows=rows * len(batches),

@@ -109,8 +109,8 @@ def _online(settings: Settings, folder: Path) -> Iterator[None]:
 
 def _watches(settings: Settings) -> _Watches:
     return _Watches(
-        silver=SilverWatch(settings.lake_root),
-        chart=ChartWatch(settings.lake_root),
+        silver=SilverWatch(settings.storage),
+        chart=ChartWatch(settings.storage),
         online=OnlineWatch(settings.redis),
     )
 

@@ -107,11 +107,11 @@ def _filled(
 def _measure(lake: _Lake, *, heat: str, arena: Arena, spark: SparkSession | None, truth: Truth) -> Sample:
     with arena.folder("scale") as folder:
         own = placed(lake.settings, folder / "lake")
-        copy_lake(lake.settings.lake_root, own.lake_root)
+        copy_lake(lake.settings.storage.folder, own.storage.folder)
         if heat == "cold":
-            machine.drop_page_cache(own.lake_root)
+            machine.drop_page_cache(own.storage.folder)
         else:
-            machine.warm(own.lake_root)
+            machine.warm(own.storage.folder)
         sample = timed(partial(job_sides.take_in, own, spark), arena.cpu_seconds)
         job_sides.check_totals(own, truth, before=lake.stored)
     return sample

@@ -86,7 +86,7 @@ def _sample(service: Service, stop: threading.Event, every: float) -> None:
 
 def behind(settings: Settings) -> int:
     """Return how many positions on the broker the ledger does not cover yet."""
-    ends = end_offsets(Lake(settings.lake_root))
+    ends = end_offsets(Lake(settings.storage))
     return sum(
         end - ends.get(Partition(state.topic_id, number), state.first_offsets[number])
         for state in describe(settings.bootstrap_servers).values()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import redis
-from deltalake import DeltaTable
 
 from music_assets.bench.job_sides import CHARTED
 from streaming.lake import Lake
@@ -21,9 +20,9 @@ from streaming.topics import event_topics
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from music_assets.bench.load import Accepted
+    from streaming.storage import Storage
     from streaming.tables import Table
 
 
@@ -32,20 +31,20 @@ class SilverWatch:
     """Notes when each event id first appears in a silver table.
 
     Args:
-        root: of the lake.
+        storage: where the lake lies.
 
     Attributes:
         seen: seconds since 1970 by event id.
         counted: the same moments, in order, of the events that a chart counts.
     """
 
-    root: Path
+    storage: Storage
     seen: dict[str, float] = field(default_factory=dict)
     counted: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._tables = [
-            (topic.event_type in CHARTED, _Newest(silver(topic.table), self.root)) for topic in event_topics()
+            (topic.event_type in CHARTED, _Newest(silver(topic.table), self.storage)) for topic in event_topics()
         ]
 
     def poll(self) -> None:
@@ -62,8 +61,8 @@ class SilverWatch:
 class _Newest:
     """A table's newest version, and the files that were looked into."""
 
-    def __init__(self, table: Table, root: Path) -> None:
-        self._delta = DeltaTable(str(table.path(root)))
+    def __init__(self, table: Table, storage: Storage) -> None:
+        self._delta = storage.delta(table)
         self._version = -1
         self._files: set[str] = set()
 
@@ -99,14 +98,14 @@ class ChartWatch:
     """Notes every chart of the last hour.
 
     Args:
-        root: of the lake.
+        storage: where the lake lies.
     """
 
-    root: Path
+    storage: Storage
     ticks: list[Tick] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._lake = Lake(self.root)
+        self._lake = Lake(self.storage)
         self._version = self._lake.version(TRENDING_1H)
 
     def poll(self) -> None:

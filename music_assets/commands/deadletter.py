@@ -27,7 +27,7 @@ def list_(topic: Topic = None, reason: ReasonOption = None, since: Since = None,
     from streaming.lake import Lake
     from streaming.repair.letters import summary
 
-    counts = summary(Lake(settings().lake_root), _wanted(topic, reason, since, until))
+    counts = summary(Lake(settings().storage), _wanted(topic, reason, since, until))
     screen.show(
         ["topic", "reason", "count", "redriven", "first", "last"],
         [
@@ -48,7 +48,7 @@ def show(
     from streaming.lake import Lake
     from streaming.repair.letters import show as shown
 
-    for letter in shown(Lake(settings().lake_root), _wanted(topic, reason, since, until), limit=limit):
+    for letter in shown(Lake(settings().storage), _wanted(topic, reason, since, until), limit=limit):
         typer.echo(json.dumps(_printable(letter), ensure_ascii=False))
 
 

@@ -69,7 +69,7 @@ class Demo:
     def __init__(self, options: Options, settings: Settings, console: Console) -> None:
         self._settings = settings
         self._progress = Progress(console)
-        self._lake = Lake(settings.lake_root)
+        self._lake = Lake(settings.storage)
         with self._progress.stage("data") as entry:
             self._feed = feeds.choose(options.data, seed=options.seed, anchor=datetime.now(UTC), size=options.size)
             entry.rows, entry.note = self._feed.truth.posted, self._feed.title

@@ -83,7 +83,7 @@ class Sender:
 
     def _start(self) -> tuple[Snapshot, Truth]:
         """Count the lake once all that an earlier run left on the broker is in it."""
-        lake = Lake(self._settings.lake_root)
+        lake = Lake(self._settings.storage)
         if snapshot.backlog(lake, admin.describe(self._settings.bootstrap_servers)):
             streams = StreamClient(self._settings.stream_port)
             self._progress.say("events of an earlier run wait on the broker: they are stored first")

@@ -76,7 +76,7 @@ class Stack:
         ]
         self.environment = child_environment(settings) | applications.dagster_environment(settings)
         self.supervisor = Supervisor(self.home)
-        self._jars = settings.jars_path
+        self._settings = settings
         self._abandoned = threading.Event()
         self._wanted = frozenset(part.name for part in self.parts)
 
@@ -101,7 +101,7 @@ class Stack:
             self._end()
         running = {name for name, state in self.supervisor.states().items() if state.pid}
         preflight.check([part for part in wanted if part.name not in running])
-        jars.fetch(self._jars)
+        jars.fetch(self._settings.jars_path, jars.needed(self._settings))
         if not self.supervisor.alive():
             self.supervisor.launch({**self.environment, MARKER: str(self.home)})
         self.supervisor.start(HEALTH)

@@ -22,6 +22,8 @@ from streaming.errors import StackError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from streaming.settings import Settings
+
 EMBEDDED: Final = ("kafka", "spark")
 """What every stack needs."""
 S3: Final = "s3"
@@ -44,6 +46,11 @@ def damaged(folder: Path, expected: Mapping[str, str]) -> list[str]:
     present = {path.name for path in folder.glob("*.jar")}
     wrong = {name for name in present & expected.keys() if _digest(folder / name) != expected[name]}
     return sorted((present ^ expected.keys()) | wrong)
+
+
+def needed(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the sets that these settings ask for."""
+    return EMBEDDED if settings.storage.store is None else (*EMBEDDED, S3)
 
 
 def fetch(root: Path, sets: Collection[str] = EMBEDDED) -> list[str]:

@@ -13,7 +13,7 @@ from streaming.lake import Lake
 from streaming.tables import tables
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from streaming.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,11 @@ class Rows:
     version: int
 
 
-def rows(root: Path, table: str, *, where: str, limit: int) -> Rows:
+def rows(storage: Storage, table: str, *, where: str, limit: int) -> Rows:
     """Return the rows of a table that match.
 
     Args:
-        root: of the lake.
+        storage: where the lake lies.
         table: id, such as `silver/events_listens`.
         where: an SQL condition; empty: every row.
         limit: rows at most.
@@ -48,7 +48,7 @@ def rows(root: Path, table: str, *, where: str, limit: int) -> Rows:
     """
     if table not in tables():
         raise ConfigurationError(f"there is no table {table!r}; valid: {', '.join(sorted(tables()))}")
-    opened = Lake(root).open(tables()[table])
+    opened = Lake(storage).open(tables()[table])
     query = QueryBuilder().register("rows", opened)
     condition = f"where {where}" if where else ""
     try:

@@ -38,7 +38,7 @@ class TopicLine:
 
 def topic_lines(settings: Settings) -> list[TopicLine]:
     """Return a line per topic that the ledger counts."""
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     covered = ledger.end_offsets(lake) if lake.exists(LEDGER) else {}
     totals = ledger.totals(lake) if lake.exists(LEDGER) else {}
     states = _broker_states(settings)
@@ -71,7 +71,7 @@ def _lag(state: TopicState, covered: dict[ledger.Partition, int]) -> int:
 
 def newest_events(settings: Settings) -> dict[str, datetime]:
     """Return, by event topic, when the newest event of silver happened; read from statistics, not from rows."""
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     found = {}
     for topic in event_topics():
         table = silver(topic.table)
@@ -95,7 +95,7 @@ def stream_lines(settings: Settings) -> list[str]:
 
 def last_batch(settings: Settings) -> datetime | None:
     """Return when the ledger was last written; None: never."""
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     if not lake.exists(LEDGER):
         return None
     moment: datetime | None = pc.max(lake.read(LEDGER, ["committed_at"]).column("committed_at")).as_py()

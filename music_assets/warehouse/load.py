@@ -77,7 +77,7 @@ def load_table(conn: Connection, lake: Lake, table: Table) -> LoadResult:
         ensure_table(conn, table)
         if not lake.exists(table):
             return _nothing_to_load(conn, table)
-        check_lake_schema(table, lake.open(table).to_pyarrow_dataset().schema)
+        check_lake_schema(table, lake.dataset(table).schema)
         load = _load_log if table.key == ("event_id",) else _load_catalog
         return load(conn, lake, table)
 

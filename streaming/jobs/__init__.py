@@ -38,8 +38,8 @@ def run_once(name: str, settings: Settings, spark: SparkSession | None) -> dict[
     from streaming.repair.switch import finish
 
     tables = tables_of(name)
-    lake = Lake(settings.lake_root)
-    with lease(settings.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
+    lake = Lake(settings.storage)
+    with lease(settings, "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
         lake.create_all()
         finish(settings)
         before = {table.id: lake.count(table) for table in tables}

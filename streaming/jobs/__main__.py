@@ -81,7 +81,7 @@ def _serve(chosen: Settings) -> None:
 
     spark = _session(chosen)
     try:
-        with lease(chosen.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
+        with lease(chosen, "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
             finish(chosen)
             service = StreamService(chosen, spark)
             with _control(chosen.stream_port, service):

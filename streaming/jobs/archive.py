@@ -46,5 +46,5 @@ def read_archive(
         .load()
     )
     return stage_archive(
-        as_messages(kafka), topic_ids=topic_ids, forgotten=forgotten, root=settings.lake_root, tasks=tasks
+        as_messages(kafka), topic_ids=topic_ids, forgotten=forgotten, storage=settings.storage, tasks=tasks
     )

@@ -53,7 +53,7 @@ def backfill(
     now = datetime.now(UTC)
     if since.tzinfo is None or since > now:
         raise ConfigurationError(f"since must be a past moment with a zone, such as {now:%Y-%m-%dT%H:%M}Z")
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     chart = Chart(settings, engine, window)
     events = [moment for table in COUNTED if (moment := lake.earliest(table, "timestamp"))]
     ticks = list(_ticks(max(since, min(events)), now, chart.interval)) if events else []

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 import structlog
-from deltalake import DeltaTable
 
 from streaming.jobs import metrics
 from streaming.jobs.tombstones import forgotten
@@ -54,7 +53,7 @@ class BronzeStream:
     def __init__(self, settings: Settings, stage: Stage) -> None:
         self._settings = settings
         self._stage = stage
-        self._lake = Lake(settings.lake_root)
+        self._lake = Lake(settings.storage)
         self._held: dict[tuple[str, int], int | None] = {}
 
     def run(self) -> dict[str, int]:
@@ -83,7 +82,7 @@ class BronzeStream:
     def _begin(self, topic: str, topic_id: str, oldest: Mapping[int, int]) -> dict[int, int]:
         """Where to go on, by partition; keeps what the table says, which the next commit must find again."""
         table = bronze(topics()[topic].table)
-        held = DeltaTable(str(table.path(self._settings.lake_root)))
+        held = self._lake.open(table)
         for number in oldest:
             self._held[topic_id, number] = held.transaction_version(_app_id(topic_id, number))
         missing = [number for number in oldest if self._held[topic_id, number] is None]
@@ -102,7 +101,7 @@ class BronzeStream:
             leaves={_app_id(topic_id, at): end for at, end in ends.items()},
             note={"query": NAME, "end_offsets": ends},
         )
-        commit_files(files, table, self._settings.lake_root, write=write)
+        commit_files(files, table, self._lake.storage, write=write)
         self._held.update({(topic_id, at): end for at, end in ends.items()})
         metrics.ROWS.labels(NAME, topic, "stored").inc(sum(file.rows for file in files))
         return sum(end - first for first, end in ranges.values())

@@ -105,7 +105,7 @@ class SparkEngine(_Runs):
         from streaming.jobs.trending import TrendingStream
         from streaming.jobs.trending_spark import SparkCharts
 
-        return TrendingStream(self._settings, SparkCharts(self._settings.lake_root, self._spark))
+        return TrendingStream(self._settings, SparkCharts(self._settings.storage, self._spark))
 
 
 class PythonEngine(_Runs):
@@ -131,7 +131,7 @@ class PythonEngine(_Runs):
         from streaming.jobs.trending import TrendingStream
         from streaming.jobs.trending_python import ArrowCharts
 
-        return TrendingStream(self._settings, ArrowCharts(self._settings.lake_root))
+        return TrendingStream(self._settings, ArrowCharts(self._settings.storage))
 
 
 def engine(settings: Settings, spark: SparkSession | None) -> Engine:

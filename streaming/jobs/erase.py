@@ -92,7 +92,7 @@ def erase(
     """
     check_request(listener_ids, erasure_id)
     # A file that upkeep wrote anew meanwhile would bring back what was removed.
-    with lease(settings.checkpoint_root / FILES, spark=None, timeout=LEASE_TIMEOUT_SECONDS):
+    with lease(settings, FILES, spark=None, timeout=LEASE_TIMEOUT_SECONDS):
         # What a rebuild left holds rows too, and half a switch would bring them back.
         settle(settings)
         return _erase(settings, listener_ids, erasure_id, jobs=jobs, stores=stores)
@@ -101,7 +101,7 @@ def erase(
 def _erase(
     settings: Settings, listener_ids: Sequence[str], erasure_id: str, *, jobs: Engine, stores: Mapping[str, Forget]
 ) -> Receipt:
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     lake.create_all()
     bring_up_to_now(jobs)
     hidden_at = write_tombstones(lake, listener_ids, erasure_id)
@@ -130,7 +130,7 @@ def erase_once(listener_ids: Sequence[str], erasure_id: str, settings: Settings,
         IntegrityError: a rebuild that was killed cannot be finished.
     """
     check_request(listener_ids, erasure_id)
-    with lease(settings.checkpoint_root / "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
+    with lease(settings, "lease", spark=spark, timeout=LEASE_TIMEOUT_SECONDS):
         return erase(settings, listener_ids, erasure_id, jobs=engine(settings, spark))
 
 
@@ -194,7 +194,7 @@ def remove_rows(lake: Lake, found: Found, erasure_id: str) -> dict[str, int]:
     """Take the rows out of the tables; return how many left each."""
     note = {"erasure_id": erasure_id}
     return {
-        table.id: remove_positions(table, lake.root, found.positions[table.id], note=note)
+        table.id: remove_positions(table, lake.storage, found.positions[table.id], note=note)
         for table in _tables()
         if found.positions[table.id]
     }
@@ -203,7 +203,7 @@ def remove_rows(lake: Lake, found: Found, erasure_id: str) -> dict[str, int]:
 def sweep_files(lake: Lake) -> None:
     """Delete the files that hold removed rows, those of older versions and those that no version ever named."""
     for table in _tables():
-        sweep(table, lake.root)
+        sweep(table, lake.storage)
 
 
 def _tables() -> list[Table]:

@@ -123,7 +123,7 @@ def _listeners(lake: Lake, *, since: datetime) -> set[str]:
 
 
 def _read(lake: Lake, topic: Topic, columns: tuple[str, ...], where: pc.Expression) -> Iterator[pa.RecordBatch]:
-    dataset = lake.open(silver(topic.table)).to_pyarrow_dataset()
+    dataset = lake.dataset(silver(topic.table))
     batches = dataset.to_batches(
         columns=list(columns), filter=where, batch_size=_BATCH, batch_readahead=4, fragment_readahead=1
     )

@@ -130,7 +130,7 @@ class FeatureWriter:
         self.added = 0
         self._servers = settings.bootstrap_servers
         self._store = store
-        self._lake = Lake(settings.lake_root)
+        self._lake = Lake(settings.storage)
         self._consumer = consumer
         self._on_progress = on_progress
         self._epoch = ""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pyarrow as pa
 import structlog
-from deltalake import DeltaTable
 
 from streaming.claims import ClaimIndex
 from streaming.errors import IntegrityError
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from streaming.jobs.batch import Mask, Rank
     from streaming.settings import Settings
+    from streaming.storage import Storage
     from streaming.topics.admin import TopicState
 
 NAME: Final = "stream_kafka_to_silver"
@@ -80,8 +80,8 @@ class Intake:
         on_batch: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
         refuse_when_halted(settings)
-        self._root = settings.lake_root
-        self._lake = Lake(self._root)
+        self._storage = settings.storage
+        self._lake = Lake(self._storage)
         self._on_batch = on_batch or (lambda _added: None)
         self._guard = guard or (lambda: None)
         self.topic_ids = {name: state.topic_id for name, state in states.items()}
@@ -188,13 +188,13 @@ class Intake:
         for piece, keep in zip(pieces, decision.keep, strict=True):
             good = len(keep) - sum(piece.reasons.values())
             for file, mask in ((piece.good, keep[:good]), (piece.dead, keep[good:])):
-                left = _without(file, mask, self._root) if file is not None else None
+                left = _without(file, mask, self._storage) if file is not None else None
                 if left is not None:
                     files[left.table_id].append(left)
         for topic, positions in decision.foreign.items():
             if positions:
                 letters = self._foreign(topic, with_headers(raw(topic, positions)), now)
-                files[f"deadletter/{topic}"].append(write_data_file(letters, dead_letters(topic), self._root))
+                files[f"deadletter/{topic}"].append(write_data_file(letters, dead_letters(topic), self._storage))
         return files
 
     def _foreign(self, topic: str, messages: pa.Table, now: datetime) -> pa.Table:
@@ -217,7 +217,7 @@ class Intake:
         with ThreadPoolExecutor(2, thread_name_prefix="commit") as pool:
             writes = [pool.submit(self._commit, each, registry[table_id], note) for table_id, each in files.items()]
             writes += [
-                pool.submit(upsert, records, silver_of(topic), self._root, note=note)
+                pool.submit(upsert, records, silver_of(topic), self._storage, note=note)
                 for topic, records in _records(pieces, decision.keep).items()
             ]
         for done in writes:
@@ -227,15 +227,15 @@ class Intake:
         return {table_id: sum(file.rows for file in each) for table_id, each in files.items()}
 
     def _commit(self, files: list[DataFile], table: Table, note: Mapping[str, Any]) -> None:
-        commit_files(files, table, self._root, write=self._next(table, note))
+        commit_files(files, table, self._storage, write=self._next(table, note))
         self._moved(table)
 
     def _append(self, rows: pa.Table, table: Table, *, note: Mapping[str, Any]) -> None:
-        append_arrow(rows, table, self._root, write=self._next(table, note))
+        append_arrow(rows, table, self._storage, write=self._next(table, note))
         self._moved(table)
 
     def _version(self, table: Table) -> int | None:
-        return DeltaTable(str(table.path(self._root))).transaction_version(NAME)
+        return self._storage.delta(table).transaction_version(NAME)
 
     def _next(self, table: Table, note: Mapping[str, Any]) -> Write:
         held = self._versions[table.id]
@@ -283,14 +283,14 @@ class _Clock:
         return round(sum(self.phases.values()), 3)
 
 
-def _without(file: DataFile, keep: Mask, root: Any) -> DataFile | None:
+def _without(file: DataFile, keep: Mask, storage: Storage) -> DataFile | None:
     """The file, or one that holds the rows to keep, or none."""
     if keep.all():
         return file
     left = None
     if keep.any():
-        left = write_data_file(read_data_file(file, root).filter(pa.array(keep)), file.table, root)
-    (file.table.path(root) / file.name).unlink()
+        left = write_data_file(read_data_file(file, storage).filter(pa.array(keep)), file.table, storage)
+    storage.delete(file.place)
     return left
 
 

@@ -1,7 +1,8 @@
-"""One writer at a time: a lease on the lake's checkpoints, and one for whoever rewrites and deletes files.
+"""One writer at a time: a lease on the lake, and one for whoever rewrites and deletes files.
 
-The first saves work; correctness lies in the writes themselves. The lock goes when its process does, but the JVM of a
-killed driver lives on for a second or two and may still commit: the lease names it, and a taker waits for its end.
+The first saves work; correctness lies in the writes themselves. A lake on this machine is leased by a file lock beside
+its checkpoints. The lock goes when its process does, but the JVM of a killed driver lives on for a second or two and
+may still write: the lease names it, and a taker waits for its end. A lake on an object store is leased by an object.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+    from streaming.settings import Settings
+
 FILES: Final = "files"
 """Lease of whoever rewrites or deletes data files: upkeep a table at a time, an erasure and a rebuild all the time."""
 
@@ -30,17 +33,30 @@ _POLL_SECONDS: Final = 0.1
 
 
 @contextmanager
-def lease(path: Path, *, spark: SparkSession | None, timeout: float) -> Iterator[None]:
-    """Hold the lease of a lake's writers.
+def lease(settings: Settings, name: str, *, spark: SparkSession | None, timeout: float) -> Iterator[None]:
+    """Hold one of a lake's leases.
 
     Args:
-        path: the lease's file; made when missing.
+        settings: where the lake is.
+        name: which; that of the writers is `lease`.
         spark: the holder's session, whose JVM the next holder waits for.
         timeout: seconds to wait for the holder before.
 
     Raises:
         TimeoutExpiredError: another process held it all the time.
     """
+    if settings.storage.store is None:
+        with _file_lease(settings.checkpoint_root / name, spark=spark, timeout=timeout):
+            yield
+    else:
+        from streaming.jobs.object_lease import object_lease
+
+        with object_lease(settings.storage, f"_leases/{name}", timeout=timeout):
+            yield
+
+
+@contextmanager
+def _file_lease(path: Path, *, spark: SparkSession | None, timeout: float) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
     with path.open("a+", encoding="utf-8") as file:

@@ -113,7 +113,7 @@ class PythonSilver:
             return
         planned = {Partition(self._topics[name].topic_id, number): end for (name, number), end in reader.ends.items()}
         started, now = time.monotonic(), datetime.now(UTC)
-        pieces = list(stage(batches, topic_ids=self._intake.topic_ids, now=now, root=self._settings.lake_root))
+        pieces = list(stage(batches, topic_ids=self._intake.topic_ids, now=now, storage=self._settings.storage))
         self._intake.take(
             pieces, planned, now=now, raw=partial(at_positions, batches), staging_seconds=time.monotonic() - started
         )
@@ -156,4 +156,4 @@ def read_archive(
         batches = reader.read_to({at: end for at, (_, end) in every.items()})
     finally:
         reader.close()
-    return list(stage_raw(batches, topic_ids=topic_ids, forgotten=frozenset(forgotten), root=settings.lake_root))
+    return list(stage_raw(batches, topic_ids=topic_ids, forgotten=frozenset(forgotten), storage=settings.storage))

@@ -47,7 +47,7 @@ class StreamService:
 
     def __init__(self, settings: Settings, spark: SparkSession | None) -> None:
         self._settings = settings
-        self._lake = Lake(settings.lake_root)
+        self._lake = Lake(settings.storage)
         self._lake.create_all()
         self._reporter = Reporter(settings.dagster_port, self._lake)
         self._engine = engine(settings, spark)
@@ -75,7 +75,7 @@ class StreamService:
         return ServiceInfo(
             version=code_version(),
             engine=self._settings.stream_engine,
-            lake=str(self._settings.lake_root),
+            lake=str(self._settings.storage),
             running=self._silver is not None and self._silver.active,
             halted=halt.sentence if halt else None,
             last_error=self._last_error,

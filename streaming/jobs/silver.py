@@ -58,7 +58,7 @@ class SparkSilver:
         self._spark = spark
         self._topics = required_topics(settings.bootstrap_servers)
         home = settings.checkpoint_root / NAME
-        self._checkpoint: Checkpoint = open_checkpoint(home, self._topics, end_offsets(Lake(settings.lake_root)))
+        self._checkpoint: Checkpoint = open_checkpoint(home, self._topics, end_offsets(Lake(settings.storage)))
         self._intake = Intake(
             settings,
             self._topics,
@@ -162,7 +162,7 @@ class SparkSilver:
             messages,
             topic_ids=self._checkpoint.topic_ids,
             now=now,
-            root=self._settings.lake_root,
+            storage=self._settings.storage,
             tasks=min(self._spark.sparkContext.defaultParallelism, 1 + rows // _ROWS_PER_TASK),
         )
         raw = partial(at_positions, messages)

@@ -35,5 +35,5 @@ def write_tombstones(lake: Lake, listener_ids: Sequence[str], erasure_id: str) -
         return pc.max(held.column("erased_at")).as_py()  # type: ignore[no-any-return]
     rows = [{"listener_hash": each, "erasure_id": erasure_id, "erased_at": now} for each in missing]
     write = Write(expected={}, leaves={}, note={"erasure_id": erasure_id})
-    append_arrow(pa.Table.from_pylist(rows, TOMBSTONES.schema), TOMBSTONES, lake.root, write=write)
+    append_arrow(pa.Table.from_pylist(rows, TOMBSTONES.schema), TOMBSTONES, lake.storage, write=write)
     return now

@@ -69,7 +69,7 @@ def _find_messages(
     lake: Lake, table: Table, hashes: frozenset[bytes], naming: re.Pattern[bytes], into: Offsets
 ) -> None:
     columns = ["key", "value", *POSITION.names]
-    for batch in lake.open(table).to_pyarrow_dataset().to_batches(columns=columns):
+    for batch in lake.dataset(table).to_batches(columns=columns):
         pairs = zip(batch.column("value").to_pylist(), batch.column("key").to_pylist(), strict=True)
         hits = [row for row, pair in enumerate(pairs) if _is_of(*pair, hashes=hashes, naming=naming)]
         for row in batch.select(POSITION.names).take(pa.array(hits, pa.int64())).to_pylist():
@@ -109,7 +109,7 @@ def write_positions(lake: Lake, found: Found, erasure_id: str) -> None:
                 known[at] |= counted
     if rows:
         write = Write(expected={}, leaves={}, note={"erasure_id": erasure_id})
-        append_arrow(pa.Table.from_pylist(rows, ERASED.schema), ERASED, lake.root, write=write)
+        append_arrow(pa.Table.from_pylist(rows, ERASED.schema), ERASED, lake.storage, write=write)
 
 
 def _known(lake: Lake) -> Offsets:

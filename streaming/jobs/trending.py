@@ -57,9 +57,9 @@ class Chart:
     def __init__(self, settings: Settings, engine: Engine, window: Window) -> None:
         self.window = window
         self.interval = window.interval(settings)
-        self._root = settings.lake_root
+        self._storage = settings.storage
         self._engine = engine
-        self._lake = Lake(self._root)
+        self._lake = Lake(self._storage)
         self._last: tuple[datetime, pa.Table] | None = None
         self._as_of = pc.max(self._lake.read(window.table, ["as_of"])["as_of"]).as_py() or EARLIEST
 
@@ -78,7 +78,7 @@ class Chart:
             added = chart.num_rows
         if as_of != tick:
             chart = self.compute(as_of)
-        replace(chart, self.window.table, self._root, note={"query": NAME, "as_of": as_of.isoformat()})
+        replace(chart, self.window.table, self._storage, note={"query": NAME, "as_of": as_of.isoformat()})
         self._as_of = as_of
         return {self.window.table.id: chart.num_rows, TRENDING_HISTORY.id: added}
 
@@ -100,7 +100,7 @@ class Chart:
         """Make the charts of these ticks the history's."""
         named = charts.append_column("window", pa.repeat(self.window.name, charts.num_rows))
         note = {"query": NAME, "window": self.window.name, "ticks": len(ticks)}
-        replace_ticks(named, self._root, window=self.window.name, ticks=ticks, note=note)
+        replace_ticks(named, self._storage, window=self.window.name, ticks=ticks, note=note)
 
     def _published(self, tick: datetime) -> pa.Table | None:
         """The chart of a tick as it was published; None when there is no row of it."""

@@ -14,8 +14,8 @@ from streaming.transforms.charts import contributions, owned, owners, ranked
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
 
+    from streaming.storage import Storage
     from streaming.trending import Window
 
 _COLUMNS: Final = ("user_id", "event_type", "item_id", "timestamp")
@@ -26,11 +26,11 @@ class ArrowCharts:
     """The engine; it holds 16 bytes of each event of a window, and each listener and item of it once.
 
     Args:
-        root: of the lake.
+        storage: where the lake lies.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._lake = Lake(root)
+    def __init__(self, storage: Storage) -> None:
+        self._lake = Lake(storage)
 
     def chart(self, window: Window, as_of: datetime) -> pa.Table:
         """See `streaming.jobs.trending.Engine`."""

@@ -15,11 +15,11 @@ from streaming.transforms.trending import owners, trending
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
+    from streaming.storage import Storage
     from streaming.tables import Table
     from streaming.trending import Window
 
@@ -32,13 +32,12 @@ class SparkCharts:
     """The engine.
 
     Args:
-        root: of the lake.
+        storage: where the lake lies.
         spark: the session.
     """
 
-    def __init__(self, root: Path, spark: SparkSession) -> None:
-        self._root = root
-        self._lake = Lake(root)
+    def __init__(self, storage: Storage, spark: SparkSession) -> None:
+        self._lake = Lake(storage)
         self._spark = spark
 
     def chart(self, window: Window, as_of: datetime) -> pa.Table:
@@ -54,4 +53,4 @@ class SparkCharts:
         return ranked(scores.toArrow())
 
     def _read(self, table: Table) -> DataFrame:
-        return self._spark.read.format("delta").load(str(table.path(self._root)))
+        return self._spark.read.format("delta").load(self._lake.storage.uri(table))

@@ -117,7 +117,7 @@ def _places(lake: Lake, table: Table, key: list[str], columns: list[str], wanted
 def _hashed(lake: Lake, table: Table, key: list[str], columns: list[str]) -> Iterator[tuple[Any, Hashes]]:
     """Yield rows with two hashes each: of their key, and of all that counts."""
     needed = list(dict.fromkeys([*columns, *key, *POSITION.names]))
-    dataset = lake.open(table).to_pyarrow_dataset()
+    dataset = lake.dataset(table)
     for batch in dataset.to_batches(columns=needed, batch_size=20_000, batch_readahead=2, fragment_readahead=1):
         values = {name: _plain(batch.column(name)) for name in {*key, *columns}}
         keys, rows = (_digests(zip(*(values[name] for name in names), strict=True)) for names in (key, columns))

@@ -184,7 +184,7 @@ _PLACE: Final = ["kafka_topic_id", "kafka_partition", "kafka_offset"]
 
 def letters(lake: Lake, topic: str, wanted: Wanted, *, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield a topic's dead letters; a few thousand are in memory at a time."""
-    dataset = lake.open(dead_letters(topic)).to_pyarrow_dataset()
+    dataset = lake.dataset(dead_letters(topic))
     batches = dataset.to_batches(
         columns=columns, filter=wanted.where(), batch_size=_ROWS_AT_ONCE, batch_readahead=2, fragment_readahead=1
     )

@@ -13,7 +13,6 @@ their outcome, though bronze has them no more.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import defaultdict
 from contextlib import contextmanager
@@ -39,7 +38,7 @@ from streaming.parse import Reason
 from streaming.repair.compare import Difference, differences
 from streaming.repair.record import NAME as REDRIVE
 from streaming.repair.replay import Epoch, Step, bronze_spans, epochs, in_ranges
-from streaming.repair.switch import finish, staging_root, switch
+from streaming.repair.switch import discard, finish, staged, switch
 from streaming.sinks.delta import Write, append_arrow
 from streaming.staging import MARKS, RAW, Piece, stage, to_bytes
 from streaming.tables import ERASED, TOMBSTONES, bronze, dead_letters
@@ -48,9 +47,9 @@ from streaming.topics import log_topics, topics
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from streaming.settings import Settings
+    from streaming.storage import Storage
 
 _LEASE_SECONDS: Final = 5.0
 _ROWS_AT_ONCE: Final = 20_000
@@ -101,15 +100,15 @@ def rebuild_silver(settings: Settings, *, dry_run: bool = False) -> Rebuilt:
     with _alone(settings):
         finish(settings)
         refuse_when_halted(settings)
-        lake, root = Lake(settings.lake_root), staging_root(settings)
+        lake = Lake(settings.storage)
         lake.create_all()
         _archive(settings, lake)
-        new = _prepare(lake, root)
+        new = _prepare(settings, lake)
         positions = _build(settings, lake)
         found = differences(lake, new)
         before, after = totals(lake), totals(new)
         if dry_run:
-            shutil.rmtree(root)
+            discard(settings)
         else:
             switch(settings, str(uuid4()))
     seconds = time.monotonic() - started
@@ -129,9 +128,9 @@ _RUNNING: Final = (
 def _alone(settings: Settings) -> Iterator[None]:
     try:
         with (
-            lease(settings.checkpoint_root / "lease", spark=None, timeout=_LEASE_SECONDS),
-            lease(settings.checkpoint_root / REDRIVE, spark=None, timeout=_LEASE_SECONDS),
-            lease(settings.checkpoint_root / FILES, spark=None, timeout=_LEASE_SECONDS),
+            lease(settings, "lease", spark=None, timeout=_LEASE_SECONDS),
+            lease(settings, REDRIVE, spark=None, timeout=_LEASE_SECONDS),
+            lease(settings, FILES, spark=None, timeout=_LEASE_SECONDS),
         ):
             yield
     except TimeoutExpiredError as error:
@@ -150,20 +149,20 @@ def _archive(settings: Settings, lake: Lake) -> None:
             raise UnavailableError(f"bronze is {behind} messages behind silver and cannot catch up: {error}") from error
 
 
-def _prepare(lake: Lake, root: Path) -> Lake:
+def _prepare(settings: Settings, lake: Lake) -> Lake:
     """Make an empty lake beside the other, which knows who is forgotten and what was erased."""
-    shutil.rmtree(root, ignore_errors=True)
-    new = Lake(root)
+    discard(settings)
+    new = Lake(staged(settings).storage)
     new.create_all()
     for table in (TOMBSTONES, ERASED):
         rows = lake.read(table)
         if rows.num_rows:
-            append_arrow(rows, table, root, write=Write(expected={}, leaves={}, note={"query": "rebuild"}))
+            append_arrow(rows, table, new.storage, write=Write(expected={}, leaves={}, note={"query": "rebuild"}))
     return new
 
 
 def _build(settings: Settings, lake: Lake) -> int:
-    there = settings.model_copy(update={"lakehouse_path": str(staging_root(settings))})
+    there = staged(settings)
     # What is a dead letter already was accepted once; only what nobody saw yet can break the contract anew.
     replayed = there.model_copy(update={"halt_dead_letter_share": 1.0})
     early, erased = _early(lake), _erased(lake)
@@ -172,7 +171,7 @@ def _build(settings: Settings, lake: Lake) -> int:
         intake = Intake(replayed if epoch.replay else there, epoch.states)
         try:
             for step in epoch.steps:
-                positions += _take(lake, intake, step, early=early, erased=erased, root=there.lake_root)
+                positions += _take(lake, intake, step, early=early, erased=erased, storage=there.storage)
         finally:
             intake.close()
         _log_epoch(epoch)
@@ -183,14 +182,14 @@ def _log_epoch(epoch: Epoch) -> None:
     log.info("rebuild_epoch", topics=sorted(epoch.states), steps=len(epoch.steps), replay=epoch.replay)
 
 
-def _take(lake: Lake, intake: Intake, step: Step, *, early: Early, erased: pa.Table, root: Path) -> int:
+def _take(lake: Lake, intake: Intake, step: Step, *, early: Early, erased: pa.Table, storage: Storage) -> int:
     batches: list[pa.RecordBatch] = []
     pieces: list[Piece] = []
     for topic, topic_id in step.topic_ids.items():
         messages = list(_messages(lake, step, topic))
         batches += messages
         for now, part in _by_time(messages, topic_id, step.moment, early):
-            pieces += stage(part, topic_ids={topic: topic_id}, now=now, root=root)
+            pieces += stage(part, topic_ids={topic: topic_id}, now=now, storage=storage)
         pieces += _gone(topic, messages, step, erased)
     raw = partial(at_positions, batches)
     intake.take(pieces, step.ends, now=step.moment, raw=raw, rank=step.rank)
@@ -199,7 +198,7 @@ def _take(lake: Lake, intake: Intake, step: Step, *, early: Early, erased: pa.Ta
 
 def _messages(lake: Lake, step: Step, topic: str) -> Iterator[pa.RecordBatch]:
     """Yield bronze's rows of a step as Kafka gave them."""
-    dataset = lake.open(bronze(topics()[topic].table)).to_pyarrow_dataset()
+    dataset = lake.dataset(bronze(topics()[topic].table))
     rows = dataset.to_batches(
         columns=RAW.names[1:],
         filter=in_ranges(step, topic),

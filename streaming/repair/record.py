@@ -87,11 +87,11 @@ class Record:
         """Write down what was sent."""
         if rows:
             content = pa.Table.from_pylist(rows, REDRIVEN.schema)
-            append_arrow(content, REDRIVEN, self._lake.root, write=self._next({}))
+            append_arrow(content, REDRIVEN, self._lake.storage, write=self._next({}))
             self._version = (self._version or 0) + 1
 
     def _leave(self, versions: Mapping[str, int]) -> None:
-        commit_files([], REDRIVEN, self._lake.root, write=self._next(versions))
+        commit_files([], REDRIVEN, self._lake.storage, write=self._next(versions))
         self._version = (self._version or 0) + 1
 
     def _next(self, versions: Mapping[str, int]) -> Write:
@@ -117,7 +117,7 @@ def recover(settings: Settings, record: Record) -> int:
     states = required_topics(settings.bootstrap_servers)
     starts = record.starts(states)
     targets = {at: required.end_offsets[at[1]] for at in starts for required in (states[at[0]],)}
-    sent = {topic: sent_origins(Lake(settings.lake_root), topic) for topic in states}
+    sent = {topic: sent_origins(Lake(settings.storage), topic) for topic in states}
     found = 0
     for batch in _since(settings, starts, targets):
         rows = [row for row in _redriven_in(batch, states) if _name(row) not in sent[row["topic"]]]

@@ -105,14 +105,14 @@ def redrive(settings: Settings, wanted: Wanted, *, limit: int | None = None, dry
         UnavailableError: the broker does not answer or does not take a message.
         TimeoutExpiredError: another redrive runs.
     """
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     if dry_run:
         outcome = Outcome()
         for topic in wanted.topics:
             for letter, _ in _chosen(settings, lake, topic, wanted, limit=limit, outcome=outcome):
                 outcome.sent[topic, letter["reason"]] += 1
         return outcome
-    with lease(settings.checkpoint_root / NAME, spark=None, timeout=0):
+    with lease(settings, NAME, spark=None, timeout=0):
         lake.create(REDRIVEN)
         record = Record(lake)
         outcome = Outcome(recovered=recover(settings, record))

@@ -153,7 +153,7 @@ def bronze_spans(lake: Lake, table: str) -> dict[Partition, tuple[int, int, date
     """Return, by partition, bronze's first offset, the one after its last, and when its topic's first message came."""
     keys = ["kafka_topic_id", "kafka_partition"]
     sums = [("kafka_offset", "min"), ("kafka_offset", "max"), ("kafka_timestamp", "min")]
-    dataset = lake.open(bronze(table)).to_pyarrow_dataset()
+    dataset = lake.dataset(bronze(table))
     parts = [
         pa.Table.from_batches([batch]).group_by(keys).aggregate(sums)
         for batch in dataset.to_batches(columns=[*keys, "kafka_offset", "kafka_timestamp"], fragment_readahead=1)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pyarrow as pa
 import structlog
-from deltalake import DeltaTable
 
 from streaming.errors import IntegrityError
 from streaming.jobs.intake import NAME
@@ -58,19 +57,26 @@ class _Journal(msgspec.Struct, frozen=True):
     turns: list[_Turn]
 
 
-def staging_root(settings: Settings) -> Path:
-    """Return where a rebuild works: a lake beside the lake's tables, which no reader looks into."""
-    return settings.lake_root / "_rebuild" / "silver"
+def staged(settings: Settings) -> Settings:
+    """Return settings of where a rebuild works: a lake beside the lake's tables, which no reader looks into."""
+    return settings.model_copy(update={"lakehouse_path": settings.storage.below("_rebuild/silver").root})
+
+
+def discard(settings: Settings) -> None:
+    """Delete what a rebuild made and did not switch to."""
+    there = staged(settings)
+    shutil.rmtree(there.checkpoint_root, ignore_errors=True)
+    there.storage.clear()
 
 
 def switch(settings: Settings, rebuild_id: str) -> None:
-    """Make the tables of the lake at `staging_root` the lake's own. The caller holds the lease.
+    """Make the tables of the `staged` lake the lake's own. The caller holds the lease.
 
     Args:
         settings: where things are.
         rebuild_id: names the rebuild in the commits.
     """
-    new = Lake(staging_root(settings))
+    new = Lake(staged(settings).storage)
     turns = [_turn(settings, new, table) for table in switched_tables()]
     journal = _Journal(rebuild_id=rebuild_id, turns=turns)
     _write(_journal_file(settings), msgspec.json.encode(journal))
@@ -93,7 +99,7 @@ def finish(settings: Settings) -> bool:
         return False
     file = _journal_file(settings)
     journal = msgspec.json.decode(file.read_bytes(), type=_Journal)
-    claims, fresh = settings.checkpoint_root / NAME / "claims", _claims(staging_root(settings))
+    claims, fresh = _claims(settings), _claims(staged(settings))
     if fresh.exists():
         shutil.rmtree(claims, ignore_errors=True)
     for turn in journal.turns:
@@ -102,7 +108,7 @@ def finish(settings: Settings) -> bool:
         claims.parent.mkdir(parents=True, exist_ok=True)
         fresh.replace(claims)
     file.unlink()
-    shutil.rmtree(staging_root(settings))
+    discard(settings)
     log.info("rebuild_switched", rebuild_id=journal.rebuild_id)
     return True
 
@@ -120,20 +126,20 @@ def settle(settings: Settings) -> None:
     Raises:
         IntegrityError: as `finish`.
     """
-    if not finish(settings) and staging_root(settings).exists():
-        shutil.rmtree(staging_root(settings))
+    if not finish(settings):
+        discard(settings)
 
 
-def _claims(root: Path) -> Path:
-    return root / "_checkpoints" / NAME / "claims"
+def _claims(settings: Settings) -> Path:
+    return settings.checkpoint_root / NAME / "claims"
 
 
 def _journal_file(settings: Settings) -> Path:
-    return staging_root(settings) / _JOURNAL
+    return staged(settings).checkpoint_root / _JOURNAL
 
 
 def _turn(settings: Settings, new: Lake, table: Table) -> _Turn:
-    held = DeltaTable(str(table.path(settings.lake_root))).transaction_version(NAME)
+    held = settings.storage.delta(table).transaction_version(NAME)
     staged = new.open(table).transaction_version(NAME)
     # Batch numbers go on from this count, so it must pass those of both.
     leaves = max(held or 0, staged or 0) + 1
@@ -143,38 +149,39 @@ def _turn(settings: Settings, new: Lake, table: Table) -> _Turn:
 def _files(settings: Settings, new: Lake, table: Table) -> Iterator[DataFile]:
     """Write the table's new rows to files of a good size in the folder of the old one."""
     waiting: list[pa.RecordBatch] = []
-    dataset = new.open(table).to_pyarrow_dataset()
+    dataset = new.dataset(table)
     for batch in dataset.to_batches(batch_size=20_000, batch_readahead=2, fragment_readahead=1):
         waiting.append(batch)
         if sum(each.num_rows for each in waiting) >= _ROWS_PER_FILE:
-            yield write_data_file(pa.Table.from_batches(waiting), table, settings.lake_root)
+            yield write_data_file(pa.Table.from_batches(waiting), table, settings.storage)
             waiting = []
     if rows := sum(each.num_rows for each in waiting):
         log.debug("rebuild_file", table=table.id, rows=rows)
-        yield write_data_file(pa.Table.from_batches(waiting), table, settings.lake_root)
+        yield write_data_file(pa.Table.from_batches(waiting), table, settings.storage)
 
 
 def _take(settings: Settings, turn: _Turn, rebuild_id: str) -> None:
     table = tables()[turn.table_id]
-    folder = table.path(settings.lake_root)
-    seen = DeltaTable(str(folder)).transaction_version(NAME)
+    storage = settings.storage
+    seen = storage.delta(table).transaction_version(NAME)
     if seen == turn.leaves:
         return
     if seen != turn.held:
         raise IntegrityError(
             f"{table.id} stands at {seen}, not at {turn.held}, where the rebuild {rebuild_id} found it"
         )
-    missing = [file.name for file in turn.files if not (folder / file.name).exists()]
+    missing = {file.name for file in turn.files} - {*storage.names(table)}
     if missing:
         raise IntegrityError(
-            f"{len(missing)} files of the rebuild {rebuild_id} are no longer in {folder}; the old rows of the table "
-            "are still its own: restore the files, or remove the journal and rebuild once more"
+            f"{len(missing)} files of the rebuild {rebuild_id} are no longer in {storage.uri(table)}; the old rows of "
+            "the table are still its own: restore the files, or remove the journal and rebuild once more"
         )
     write = Write(expected={NAME: turn.held}, leaves={NAME: turn.leaves}, note={"query": "rebuild", "id": rebuild_id})
-    replace_files(turn.files, table, settings.lake_root, write=write)
+    replace_files(turn.files, table, storage, write=write)
 
 
 def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     with draft.open("wb") as file:
         file.write(content)

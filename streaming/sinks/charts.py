@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from streaming.errors import UnavailableError
@@ -14,24 +14,22 @@ from streaming.tables import TRENDING_HISTORY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     import pyarrow as pa
 
+    from streaming.storage import Storage
     from streaming.tables import Table
 
 _ATTEMPTS: Final = 20
 
 
-def replace(chart: pa.Table, table: Table, root: Path, *, note: Mapping[str, Any]) -> None:
+def replace(chart: pa.Table, table: Table, storage: Storage, *, note: Mapping[str, Any]) -> None:
     """Make a chart the table's only rows, in one commit; the versions before stay readable."""
-    write_deltalake(
-        DeltaTable(str(table.path(root))), _shaped(chart, table), mode="overwrite", commit_properties=_properties(note)
-    )
+    write_deltalake(storage.delta(table), _shaped(chart, table), mode="overwrite", commit_properties=_properties(note))
 
 
 def replace_ticks(
-    charts: pa.Table, root: Path, *, window: str, ticks: Sequence[datetime], note: Mapping[str, Any]
+    charts: pa.Table, storage: Storage, *, window: str, ticks: Sequence[datetime], note: Mapping[str, Any]
 ) -> None:
     """Make some charts of a window the history's only ones of their ticks, in one commit.
 
@@ -39,7 +37,7 @@ def replace_ticks(
 
     Args:
         charts: rows of the history, of these ticks only.
-        root: of the lake.
+        storage: where the lake lies.
         window: name of the window.
         ticks: ends of the charts; one without a row becomes an empty chart.
         note: what the commit says of itself.
@@ -52,7 +50,7 @@ def replace_ticks(
     for _ in range(_ATTEMPTS):
         try:
             write_deltalake(
-                DeltaTable(str(TRENDING_HISTORY.path(root))),
+                storage.delta(TRENDING_HISTORY),
                 _shaped(charts, TRENDING_HISTORY),
                 mode="overwrite",
                 predicate=f"\"window\" = '{window}' and as_of in ({moments})",

@@ -6,18 +6,19 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.transaction import AddAction, RemoveAction
 
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
+    from deltalake import DeltaTable
 
     from streaming.sinks.files import DataFile
+    from streaming.storage import Storage
     from streaming.tables import Table
 
 _LATER: Final = "new.kafka_topic_id <> held.kafka_topic_id OR new.kafka_offset > held.kafka_offset"
@@ -41,39 +42,39 @@ class Write:
     note: Mapping[str, Any]
 
 
-def commit_files(files: Sequence[DataFile], table: Table, root: Path, *, write: Write) -> None:
+def commit_files(files: Sequence[DataFile], table: Table, storage: Storage, *, write: Write) -> None:
     """Make files that lie in the table's folder part of it, in one commit.
 
     Raises:
         IntegrityError: another writer was here.
     """
-    _commit(files, table, root, write=write, mode="append")
+    _commit(files, table, storage, write=write, mode="append")
 
 
-def replace_files(files: Sequence[DataFile], table: Table, root: Path, *, write: Write) -> None:
+def replace_files(files: Sequence[DataFile], table: Table, storage: Storage, *, write: Write) -> None:
     """Make files that lie in the table's folder all that it holds, in one commit; older versions stay readable.
 
     Raises:
         IntegrityError: another writer was here.
     """
-    _commit(files, table, root, write=write, mode="overwrite")
+    _commit(files, table, storage, write=write, mode="overwrite")
 
 
 def _commit(
-    files: Sequence[DataFile], table: Table, root: Path, *, write: Write, mode: Literal["append", "overwrite"]
+    files: Sequence[DataFile], table: Table, storage: Storage, *, write: Write, mode: Literal["append", "overwrite"]
 ) -> None:
-    held = DeltaTable(str(table.path(root)))
+    held = storage.delta(table)
     actions: list[AddAction | RemoveAction] = [file.added() for file in files]
     held.create_write_transaction(actions, mode, table.schema, commit_properties=_fenced(held, table, write))
 
 
-def append_arrow(rows: pa.Table, table: Table, root: Path, *, write: Write) -> None:
+def append_arrow(rows: pa.Table, table: Table, storage: Storage, *, write: Write) -> None:
     """Append rows in one commit.
 
     Raises:
         IntegrityError: another writer was here.
     """
-    held = DeltaTable(str(table.path(root)))
+    held = storage.delta(table)
     content = rows.select(table.schema.names).cast(table.schema)
     write_deltalake(held, content, mode="append", commit_properties=_fenced(held, table, write))
 
@@ -91,7 +92,7 @@ def _fenced(held: DeltaTable, table: Table, write: Write) -> CommitProperties:
     )
 
 
-def upsert(records: pa.Table, table: Table, root: Path, *, note: Mapping[str, Any]) -> None:
+def upsert(records: pa.Table, table: Table, storage: Storage, *, note: Mapping[str, Any]) -> None:
     """Make the table hold the last value of each key: rows marked `deleted` go, the others come or change.
 
     Repeating it changes nothing: a row moves only to a later position, or to another topic's.
@@ -99,13 +100,13 @@ def upsert(records: pa.Table, table: Table, root: Path, *, note: Mapping[str, An
     Args:
         records: the table's columns and `deleted`; one row per key.
         table: where to.
-        root: of the lake.
+        storage: where the lake lies.
         note: what the commit says of itself.
     """
     match = " AND ".join(f"held.{name} = new.{name}" for name in table.key)
     values = {name: f"new.{name}" for name in table.schema.names}
     (
-        DeltaTable(str(table.path(root)))
+        storage.delta(table)
         .merge(
             records,
             match,

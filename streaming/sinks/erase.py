@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties
 from deltalake.transaction import AddAction, RemoveAction
 
 from streaming.sinks.files import write_data_file
@@ -22,9 +21,9 @@ from streaming.tables import POSITION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from streaming.ledger import Partition
+    from streaming.storage import Storage
     from streaming.tables import Table
 
 Offsets = dict["Partition", set[int]]
@@ -33,52 +32,51 @@ Offsets = dict["Partition", set[int]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def remove_positions(table: Table, root: Path, positions: Offsets, *, note: Mapping[str, Any]) -> int:
+def remove_positions(table: Table, storage: Storage, positions: Offsets, *, note: Mapping[str, Any]) -> int:
     """Take the rows at some positions out of a table's newest version, in one commit; return how many there were.
 
     Repeating it changes nothing. The files with the rows stay until `sweep`.
 
     Args:
         table: has position columns.
-        root: of the lake.
+        storage: where the lake lies.
         positions: of the rows.
         note: what the commit says of itself; never a value of a row.
     """
-    held = DeltaTable(str(table.path(root)))
+    held = storage.delta(table)
     actions: list[AddAction | RemoveAction] = []
     removed = 0
     for name in pa.table(held.get_add_actions()).column("path").to_pylist():
-        path = table.path(root) / name
-        doomed = _at(pq.read_table(path, columns=POSITION.names, partitioning=None), positions)
+        doomed = _at(storage.read_parquet(f"{table.id}/{name}", columns=POSITION.names), positions)
         if doomed.any():
             removed += int(doomed.sum())
-            actions += _replaced(table, root, name, ~doomed)
+            actions += _replaced(table, storage, name, ~doomed)
     if actions:
         about = CommitProperties(custom_metadata={"userMetadata": json.dumps(note)})
         held.create_write_transaction(actions, "append", table.schema, commit_properties=about)
     return removed
 
 
-def sweep(table: Table, root: Path) -> list[str]:
+def sweep(table: Table, storage: Storage) -> list[str]:
     """Delete every file of a table that its newest version does not name; return their names.
 
     Nobody may stage files for the table meanwhile: the caller holds the lease and no stream runs.
     """
-    held = DeltaTable(str(table.path(root)))
+    held = storage.delta(table)
     if not held.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True):
         return []
     return held.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
 
 
-def _replaced(table: Table, root: Path, name: str, keep: Mask) -> list[AddAction | RemoveAction]:
+def _replaced(table: Table, storage: Storage, name: str, keep: Mask) -> list[AddAction | RemoveAction]:
     """The file goes; one with the rows to keep comes, if there are any."""
     now = time.time_ns() // 1_000_000
-    path = table.path(root) / name
+    place = f"{table.id}/{name}"
     actions: list[AddAction | RemoveAction] = [
-        RemoveAction(path=name, data_change=True, deletion_timestamp=now, size=path.stat().st_size)
+        RemoveAction(path=name, data_change=True, deletion_timestamp=now, size=storage.size(place))
     ]
     if keep.any():
-        file = write_data_file(pq.read_table(path, partitioning=None).filter(pa.array(keep)), table, root)
+        file = write_data_file(storage.read_parquet(place).filter(pa.array(keep)), table, storage)
         actions.append(file.added())
     return actions
 

@@ -8,23 +8,19 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
-import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from streaming.tables import tables
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
+    from streaming.storage import Storage
     from streaming.tables import Table
-
-_COMPRESSION: Final = "zstd"
 
 
 class DataFile(msgspec.Struct, frozen=True):
@@ -51,6 +47,11 @@ class DataFile(msgspec.Struct, frozen=True):
         """The table it is of."""
         return tables()[self.table_id]
 
+    @property
+    def place(self) -> str:
+        """Where it lies below the lake's root."""
+        return f"{self.table_id}/{self.name}"
+
     def added(self) -> AddAction:
         """Return the entry of the Delta log that makes it part of its table."""
         return AddAction(
@@ -63,30 +64,29 @@ class DataFile(msgspec.Struct, frozen=True):
         )
 
 
-def write_data_file(rows: pa.Table, table: Table, root: Path) -> DataFile:
+def write_data_file(rows: pa.Table, table: Table, storage: Storage) -> DataFile:
     """Write rows to a new file of the table, named by no commit yet.
 
     Args:
         rows: has at least the table's columns.
         table: whose folder.
-        root: of the lake.
+        storage: where the lake lies.
     """
     content = rows.select(table.schema.names).cast(table.schema)
-    path = table.path(root) / f"part-{uuid4()}.{_COMPRESSION}.parquet"
-    pq.write_table(content, path, compression=_COMPRESSION, compression_level=1)
+    name = f"part-{uuid4()}.parquet"
     return DataFile(
         table_id=table.id,
-        name=path.name,
-        size=path.stat().st_size,
+        name=name,
+        size=storage.write_parquet(content, f"{table.id}/{name}"),
         rows=content.num_rows,
         stats=json.dumps(_stats(content, table)),
         written_ms=time.time_ns() // 1_000_000,
     )
 
 
-def read_data_file(file: DataFile, root: Path) -> pa.Table:
+def read_data_file(file: DataFile, storage: Storage) -> pa.Table:
     """Return the rows of a file in the order in which they were written."""
-    return pq.read_table(file.table.path(root) / file.name, schema=file.table.schema, partitioning=None)
+    return storage.read_parquet(file.place, schema=file.table.schema)
 
 
 def _stats(rows: pa.Table, table: Table) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from streaming.staging import Piece, stage, stage_raw
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Set
     from datetime import datetime
-    from pathlib import Path
 
     from pyspark.sql import DataFrame
+
+    from streaming.storage import Storage
 
 _PIECE: Final = "piece binary"
 
@@ -33,7 +34,7 @@ def as_messages(kafka: DataFrame) -> DataFrame:
 
 
 def stage_messages(
-    messages: DataFrame, *, topic_ids: Mapping[str, str], now: datetime, root: Path, tasks: int
+    messages: DataFrame, *, topic_ids: Mapping[str, str], now: datetime, storage: Storage, tasks: int
 ) -> list[Piece]:
     """Parse every message and write it to a data file that no commit names yet.
 
@@ -41,15 +42,15 @@ def stage_messages(
         messages: as `as_messages` gives them.
         topic_ids: the broker's id of each topic.
         now: when this batch is taken in.
-        root: of the lake.
+        storage: where the lake lies.
         tasks: how many work at it; each leaves a file per table.
     """
-    work = partial(stage, topic_ids=dict(topic_ids), now=now, root=root)
+    work = partial(stage, topic_ids=dict(topic_ids), now=now, storage=storage)
     return _run(messages, work, tasks)
 
 
 def stage_archive(
-    messages: DataFrame, *, topic_ids: Mapping[str, str], forgotten: Set[bytes], root: Path, tasks: int
+    messages: DataFrame, *, topic_ids: Mapping[str, str], forgotten: Set[bytes], storage: Storage, tasks: int
 ) -> list[Piece]:
     """Write every message as it came to a data file that no commit names yet.
 
@@ -57,10 +58,10 @@ def stage_archive(
         messages: as `as_messages` gives them.
         topic_ids: the broker's id of each topic.
         forgotten: hashes of the listeners of whom nothing is kept.
-        root: of the lake.
+        storage: where the lake lies.
         tasks: how many work at it.
     """
-    work = partial(stage_raw, topic_ids=dict(topic_ids), forgotten=frozenset(forgotten), root=root)
+    work = partial(stage_raw, topic_ids=dict(topic_ids), forgotten=frozenset(forgotten), storage=storage)
     return _run(messages, work, tasks)
 
 

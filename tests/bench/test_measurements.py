@@ -79,7 +79,7 @@ def test_a_filled_lake_is_one_that_the_job_could_have_left(place: Arena, tmp_pat
     job_sides.take_in(own, None)
 
     job_sides.check_totals(own, stream.truth, before=stored)
-    assert problems(Lake(own.lake_root), describe(own.bootstrap_servers)) == []
+    assert problems(Lake(own.storage), describe(own.bootstrap_servers)) == []
 
 
 def test_the_rate_is_measured_at_each_size_warm_and_cold(place: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +125,6 @@ def test_listeners_lie_in_the_partitions_where_the_producer_puts_them(place: Are
 def test_the_chart_counts_the_rows_that_were_filled_in(place: Arena, spark: SparkSession, tmp_path: Path) -> None:
     own = placed(place.settings, tmp_path / "lake")
     job_sides.fill_trending(own, 2000)
-    assert sum(Lake(own.lake_root).count(table) for table in job_sides.charted_tables()) == 2000
+    assert sum(Lake(own.storage).count(table) for table in job_sides.charted_tables()) == 2000
     assert job_sides.chart(own, spark).rows == 2 * 2000
-    assert Lake(own.lake_root).count(TRENDING_1H) > 100
+    assert Lake(own.storage).count(TRENDING_1H) > 100

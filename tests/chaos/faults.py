@@ -119,7 +119,7 @@ def _freeze_at(scene: Scene, point: str) -> tuple[list[psutil.Process], Path | N
     """Stop the stream process at a point of a batch; return its processes and the file that showed the moment."""
     scene.world.await_ready("streams")
     tree = scene.world.tree("streams")
-    with Watch(POINTS[point], scene.world.settings.lake_root) as watch:
+    with Watch(POINTS[point], scene.world.settings.storage.folder) as watch:
         seen = watch.wait(_POINT_SECONDS)
     freeze(tree)
     # The first look missed what was started since, such as Python workers.
@@ -141,7 +141,7 @@ def mid_write(point: str, scene: Scene) -> str:
 
 
 def _has(point: str) -> Callable[[World], bool]:
-    return lambda world: bool(POINTS[point].folders_of(world.settings.lake_root))
+    return lambda world: bool(POINTS[point].folders_of(world.settings.storage.folder))
 
 
 for _point in POINTS:
@@ -271,7 +271,7 @@ def spool_full(scene: Scene) -> str:
 @fault("upkeep")
 def upkeep(scene: Scene) -> str:
     """Tables are compacted while the stream writes to them: once killed in the middle, once to the end."""
-    lake = scene.world.settings.lake_root
+    lake = scene.world.settings.storage.folder
     command = [sys.executable, "-c", _TEND, str(lake)]
     first = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
     with Watch(POINTS["silver"], lake) as watch:

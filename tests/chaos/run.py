@@ -78,9 +78,9 @@ class Run:
             if self._options.undisturbed:
                 self._compare(world, truth, expected.optional | expected.erased)
         finally:
-            if not self.report.good and mounted(world.settings.lake_root):
+            if not self.report.good and mounted(world.settings.storage.folder):
                 # What lies in memory would be gone with its file system.
-                shutil.copytree(world.settings.lake_root, self._folder / "lake", dirs_exist_ok=True)
+                shutil.copytree(world.settings.storage.folder, self._folder / "lake", dirs_exist_ok=True)
             world.down()
 
     def _disturb(self, world: World) -> Truth:
@@ -123,7 +123,7 @@ class Run:
             with World(home, stream_engine=self._options.engine, **servers) as calm:
                 replay(calm, truth)
                 calm.become_current()
-                self.report.verdict.unlike = verdict.differences(world.lake, Lake(calm.lake.root), ignore=ignore)
+                self.report.verdict.unlike = verdict.differences(world.lake, Lake(calm.lake.storage), ignore=ignore)
         self.report.compared.append("an undisturbed run")
 
     @contextmanager

@@ -18,6 +18,7 @@ from music_assets.sources.feed import ForeignMessage
 from music_assets.sources.foreign import Planted
 from streaming.lake import Lake
 from streaming.parse import Reason, Row, parse
+from streaming.storage import Storage
 from streaming.tables import LEDGER, tables
 from streaming.topics.admin import TopicState
 from tests.chaos.plan import Plan, Posting, direct
@@ -58,7 +59,7 @@ def stored(*numbers: int) -> list[Row]:
 
 def write(root: Path, rows: list[Row], *, letters: int = 1) -> Lake:
     """A lake whose ledger agrees with its rows: the fault is then one that only the truth can tell."""
-    lake = Lake(root)
+    lake = Lake(Storage.local(root))
     lake.create_all()
     total = len(rows) + letters
     position = {"kafka_topic_id": "topic", "kafka_partition": 0, "ingested_at": NOW}
@@ -74,7 +75,7 @@ def write(root: Path, rows: list[Row], *, letters: int = 1) -> Lake:
     for table_id, content in (("silver/events_clicks", good), (f"deadletter/{TOPIC}", bad),
                               ("bronze/events_clicks", every), (LEDGER.id, [entry])):  # fmt: skip
         table = tables()[table_id]
-        write_deltalake(DeltaTable(table.path(root)), pa.Table.from_pylist(content, table.schema), mode="append")
+        write_deltalake(DeltaTable(root / table.id), pa.Table.from_pylist(content, table.schema), mode="append")
     return lake
 
 

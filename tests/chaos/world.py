@@ -60,11 +60,11 @@ class World:
         self.stack = Stack(self.settings)
         # The parts start in the state's folder, where no `.env` of a developer lies.
         self.stack.environment["PYTHONPATH"] = str(ROOT)
-        self.lake = Lake(self.settings.lake_root)
+        self.lake = Lake(self.settings.storage)
         self.streams = StreamClient(self.settings.stream_port)
         self.disks: dict[str, Disk] = {}
         self._wanted = {
-            "lake": Disk(self.settings.lake_root, megabytes=_LAKE_MB),
+            "lake": Disk(self.settings.storage.folder, megabytes=_LAKE_MB),
             "spool": Disk(self.settings.spool_path.parent, megabytes=_SPOOL_MB),
         } if small_disks else {}  # fmt: skip
 

@@ -11,6 +11,7 @@ import pytest
 from music_assets.settings import Settings
 from music_assets.warehouse import dbt, load_table
 from streaming.lake import Lake
+from streaming.storage import Storage
 from streaming.tables import tables
 from tests.warehouse.lakes import NOON, write
 
@@ -62,7 +63,7 @@ def plant(lake: Lake) -> None:
 @pytest.fixture(scope="module")
 def warehouse(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """URL of a database with the planted lake loaded."""
-    lake = Lake(tmp_path_factory.mktemp("planted"))
+    lake = Lake(Storage.local(tmp_path_factory.mktemp("planted")))
     plant(lake)
     with psycopg.connect(database_url) as connection:
         for table in tables().values():

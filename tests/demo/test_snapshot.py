@@ -13,6 +13,7 @@ from deltalake import write_deltalake
 from music_assets.demo import snapshot
 from streaming.lake import Lake
 from streaming.ledger import Totals
+from streaming.storage import Storage
 from streaming.tables import LEDGER, Table, silver, tables
 from streaming.topics.admin import TopicState
 
@@ -21,14 +22,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    made = Lake(tmp_path / "lake")
+    made = Lake(Storage.local(tmp_path / "lake"))
     made.create_all()
     return made
 
 
 def _append(lake: Lake, table: Table, *rows: dict[str, Any]) -> None:
     filled = [{field.name: row.get(field.name, _any_of(field)) for field in table.schema} for row in rows]
-    write_deltalake(str(table.path(lake.root)), pa.Table.from_pylist(filled, table.schema), mode="append")
+    write_deltalake(str(lake.storage.folder / table.id), pa.Table.from_pylist(filled, table.schema), mode="append")
 
 
 def _any_of(field: pa.Field) -> Any:
@@ -40,7 +41,7 @@ def _any_of(field: pa.Field) -> Any:
 
 
 def test_no_lake_counts_as_empty(tmp_path: Path) -> None:
-    lake = Lake(tmp_path / "none")
+    lake = Lake(Storage.local(tmp_path / "none"))
     assert snapshot.take(lake) == snapshot.Snapshot()
     assert snapshot.of_source(lake, "radio") == {}
 

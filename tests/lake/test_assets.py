@@ -106,12 +106,12 @@ def test_blocking_checks_fail_on_a_lost_row_and_on_a_doubled_one(platform: Platf
     platform.put("events_listens", event(1), event(2))
     assert run(platform, *LISTENS)[0]
     table = silver("events_listens")
-    DeltaTable(table.path(platform.settings.lake_root)).delete("event_id = 'event-2'")
+    DeltaTable(platform.settings.storage.folder / table.id).delete("event_id = 'event-2'")
     success, _, checks = run(platform, *LISTENS)
     assert not success
     assert not checks["lake/ledger:ledger_balances"]
     left: pa.Table = platform.lake.read(table)
-    append_arrow(left, table, platform.settings.lake_root, write=Write(expected={}, leaves={}, note={}))
+    append_arrow(left, table, platform.settings.storage, write=Write(expected={}, leaves={}, note={}))
     success, _, checks = run(platform, *LISTENS)
     assert not success
     assert not checks["silver/events_listens:one_row_per_event_id"]

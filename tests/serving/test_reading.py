@@ -83,7 +83,7 @@ async def test_the_ledger_lists_every_topic(start: Start) -> None:
     async with start() as api:
         away = await api.get("/ledger")
         assert (away.status_code, away.headers["content-type"]) == (503, "application/problem+json")
-        Lake(api.parts.settings.lake_root).create(LEDGER)
+        Lake(api.parts.settings.storage).create(LEDGER)
         found = (await api.get("/ledger")).json()["topics"]
     assert set(found) == set(topics())
     assert found["events_views"] == {

@@ -70,7 +70,7 @@ def names(settings: Settings, known: dict[str, str]) -> None:
 
 
 def _write(settings: Settings, table: Table, rows: list[dict[str, object]]) -> None:
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.storage)
     lake.create(table)
-    path = str(table.path(lake.root))
+    path = str(lake.storage.folder / table.id)
     write_deltalake(path, pa.Table.from_pylist(rows, schema=table.schema), mode="overwrite")

@@ -69,7 +69,17 @@ def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: p
         ("STORAGE_FORMAT", "parquet", r"^STORAGE_FORMAT=parquet is not supported yet; valid: delta$"),
         ("STREAM_ENGINE", "flink", r"^STREAM_ENGINE: Input should be 'spark' or 'python'"),
         ("WAREHOUSE_TARGET", "snowflake", r"^WAREHOUSE_TARGET=snowflake is not supported yet; valid: postgres$"),
-        ("LAKEHOUSE_PATH", "s3a://bucket/lake", r"^LAKEHOUSE_PATH on an object store is not supported yet; valid: "),
+        (
+            "LAKEHOUSE_PATH",
+            "gs://bucket/lake",
+            r"^LAKEHOUSE_PATH=gs://bucket/lake is not supported; valid: a local path,",
+        ),
+        (
+            "LAKEHOUSE_PATH",
+            "s3a://",
+            r"^LAKEHOUSE_PATH=s3a:// is not supported; valid: a local path, s3a://bucket/prefix",
+        ),
+        ("S3_ENDPOINT", "store:9000", r"^S3_ENDPOINT=store:9000 is no address; valid: http://host:port, https://host"),
         ("KAFKA_PORT", "many", r"^KAFKA_PORT: Input should be a valid integer"),
     ],
 )

@@ -68,7 +68,7 @@ class Platform:
     lake: Lake = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lake = Lake(self.settings.lake_root)
+        self.lake = Lake(self.settings.storage)
 
     def put(self, topic: str, *messages: Any, key: str | None = None, partition: int | None = None) -> None:
         """Put messages: bytes and None as they are, dicts as JSON under the key their topic asks for."""

@@ -112,7 +112,7 @@ def run(platform: Platform) -> None:
 
 
 def assert_gone(platform: Platform) -> None:
-    root = platform.settings.lake_root
+    root = platform.settings.storage.folder
     assert scan(root, NEEDLES) == {}
     assert scan(root / "_checkpoints", [*claims(), listener_hash(PERSON)]) == {}
     assert platform.problems() == []
@@ -121,9 +121,9 @@ def assert_gone(platform: Platform) -> None:
 def test_nothing_of_a_listener_is_left_and_nothing_of_others_is_touched(platform: Platform) -> None:
     plant(platform)
     run(platform)
-    root = platform.settings.lake_root
+    root = platform.settings.storage.folder
     stray = pa.Table.from_pylist([dict(platform.rows("silver/events_views")[0], user_id=PERSON, context=ADDRESS)])
-    write_data_file(stray, silver("events_views"), root)
+    write_data_file(stray, silver("events_views"), platform.settings.storage)
     before = everything(platform)
     found = scan(root, NEEDLES)
     assert set().union(*found.values()) == set(NEEDLES)
@@ -237,7 +237,7 @@ def test_a_batch_that_was_never_accounted_for_is_erased_too(
     with monkeypatch.context() as patch:
         patch.setattr(erasure, "bring_up_to_now", lambda jobs: jobs.bronze().run())
         erase(platform)
-    assert scan(platform.settings.lake_root, NEEDLES) == {}
+    assert scan(platform.settings.storage.folder, NEEDLES) == {}
     run(platform)
     assert_gone(platform)
 
@@ -279,8 +279,8 @@ def test_a_predicate_would_have_been_found(platform: Platform) -> None:
     """What the scanner is for: the plain way to delete leaves the id in the log."""
     platform.put("events_views", planted(1, "view"))
     platform.run(SILVER)
-    table = DeltaTable(str(silver("events_views").path(platform.settings.lake_root)))
+    table = DeltaTable(str(platform.settings.storage.folder / silver("events_views").id))
     table.delete(f"user_id = '{PERSON}'")
     table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
-    found = scan(silver("events_views").path(platform.settings.lake_root), [PERSON.encode()])
+    found = scan(platform.settings.storage.folder / silver("events_views").id, [PERSON.encode()])
     assert [name.split("/")[0] for name in found] == ["_delta_log"]

@@ -81,7 +81,7 @@ def test_the_broker_forgets_with_its_retention(make_settings: MakeSettings, redi
         assert set().union(*logs(settings.music_home).values()) == set(NEEDLES), "the broker still has it, compressed"
         retain(settings.bootstrap_servers, 1_000)
         assert wait_until(lambda: forgotten(settings.music_home), seconds=60)
-        assert scan(settings.lake_root, NEEDLES) == {}
+        assert scan(settings.storage.folder, NEEDLES) == {}
         retain(settings.bootstrap_servers, 86_400_000)
         platform.put("events_listens", event(90))
         platform.run(SILVER)

@@ -62,7 +62,7 @@ def test_an_erasure_after_a_rebuild_that_was_killed_leaves_nothing(
 
 
 def files_lease(platform: Platform) -> AbstractContextManager[None]:
-    return lease(platform.settings.checkpoint_root / FILES, spark=None, timeout=0)
+    return lease(platform.settings, FILES, spark=None, timeout=0)
 
 
 def test_upkeep_an_erasure_and_a_rebuild_take_turns(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

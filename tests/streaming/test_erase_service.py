@@ -121,7 +121,7 @@ def test_the_service_forgets_under_load_and_after_a_kill(platform: Platform, tmp
             answers: list[str] = []
             asked = threading.Thread(target=ask, args=[client, answers])
             asked.start()
-            tombstones = platform.settings.lake_root / "lake" / "tombstones" / "_delta_log"
+            tombstones = platform.settings.storage.folder / "lake" / "tombstones" / "_delta_log"
             assert wait_until(lambda: len(list(tombstones.glob("*.json"))) > 1, seconds=200)
             process.kill()
             process.wait(10)
@@ -143,7 +143,7 @@ def test_the_service_forgets_under_load_and_after_a_kill(platform: Platform, tmp
                 client.erase([], "third")
     assert load.problems == []
     assert platform.problems() == []
-    assert scan(platform.settings.lake_root, NEEDLES) == {}
+    assert scan(platform.settings.storage.folder, NEEDLES) == {}
     assert PERSON.encode() not in (tmp_path / "service.log").read_bytes()
     held = [row["event_id"] for row in platform.rows("silver/events_listens")]
     assert sorted(held) == sorted({f"event-{number}" for number in (*range(12), *range(1_000, 1_000 + load.sent))})

@@ -281,7 +281,7 @@ def test_an_erasure_that_was_killed_before_it_came_to_redis_is_made_good(
     try:
         world.put(*sent, {**sent[0], "event_id": "planted", "user_id": "planted-listener-id"})
         stream.run(FEATURES)
-        lake = Lake(world.settings.lake_root)
+        lake = Lake(world.settings.storage)
         lake.create_all()
         write_tombstones(lake, ["planted-listener-id"], "request")
         assert wait_until(lambda: not _planted(world), seconds=20)

@@ -82,7 +82,7 @@ class Silver:
     """A lake whose silver tables and ledger cover what a test says, beside empty topics."""
 
     def __init__(self, world: Listeners) -> None:
-        self.lake = Lake(world.settings.lake_root)
+        self.lake = Lake(world.settings.storage)
         self.lake.create_all()
         self.states = describe(world.settings.bootstrap_servers)
 
@@ -97,7 +97,7 @@ class Silver:
             "stored": end, "duplicate": 0, "dead_lettered": 0, "event_id_conflicts": 0, "committed_at": NOW,
         }  # fmt: skip
         ledger = pa.Table.from_pylist([line], schema=LEDGER.schema)
-        write_deltalake(LEDGER.path(self.lake.root), ledger, mode="append")
+        write_deltalake(self.lake.storage.folder / LEDGER.id, ledger, mode="append")
 
 
 def listens(world: Listeners) -> dict[str, int]:

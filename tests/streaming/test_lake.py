@@ -15,6 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from streaming.errors import IntegrityError, UnavailableError
 from streaming.lake import Lake
 from streaming.sinks.delta import Write, append_arrow
+from streaming.storage import Storage
 from streaming.tables import TRENDING_1H, TRENDING_HISTORY, silver, tables
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_tables_are_made_once_with_their_schema_and_properties(tmp_path: Path) -> None:
-    lake = Lake(tmp_path)
+    lake = Lake(Storage.local(tmp_path))
     with pytest.raises(UnavailableError, match="silver/events_views"):
         lake.read(silver("events_views"))
     for _ in range(2):
@@ -36,7 +37,7 @@ def test_tables_are_made_once_with_their_schema_and_properties(tmp_path: Path) -
 
 
 def test_a_new_optional_column_is_added_and_old_rows_stay(tmp_path: Path) -> None:
-    lake, table = Lake(tmp_path), tables()["deadletter/events_views"]
+    lake, table = Lake(Storage.local(tmp_path)), tables()["deadletter/events_views"]
     old = dataclasses.replace(table, schema=pa.schema([field for field in table.schema if field.name != "field"]))
     row = {"kafka_topic_id": "T", "kafka_partition": 0, "kafka_timestamp": 0, "reason": "r", "detail": "d"}
     lake.create(old)
@@ -44,7 +45,7 @@ def test_a_new_optional_column_is_added_and_old_rows_stay(tmp_path: Path) -> Non
         lake.create(shape)
         rows = [{**row, "kafka_offset": offset, "field": "f", "ingested_at": 0}]
         write = Write(expected={}, leaves={}, note={})
-        append_arrow(pa.Table.from_pylist(rows, shape.schema), shape, tmp_path, write=write)
+        append_arrow(pa.Table.from_pylist(rows, shape.schema), shape, lake.storage, write=write)
     lake.create(table)
     held = lake.read(table, ["kafka_offset", "field"]).sort_by("kafka_offset")
     assert held.to_pydict() == {"kafka_offset": [0, 1], "field": [None, "f"]}
@@ -55,7 +56,7 @@ def test_a_new_optional_column_is_added_and_old_rows_stay(tmp_path: Path) -> Non
     "column", [pa.field("reason", pa.int64(), nullable=False), pa.field("new", pa.string(), nullable=False)]
 )
 def test_a_column_of_another_type_or_without_null_is_refused(tmp_path: Path, column: pa.Field) -> None:
-    lake, table = Lake(tmp_path), tables()["deadletter/events_views"]
+    lake, table = Lake(Storage.local(tmp_path)), tables()["deadletter/events_views"]
     lake.create(table)
     fields = [field for field in table.schema if field.name != column.name]
     with pytest.raises(IntegrityError, match=f"deadletter/events_views cannot take column {column.name}"):
@@ -63,7 +64,7 @@ def test_a_column_of_another_type_or_without_null_is_refused(tmp_path: Path, col
 
 
 def test_read_filters_and_count(tmp_path: Path) -> None:
-    lake = Lake(tmp_path)
+    lake = Lake(Storage.local(tmp_path))
     lake.create_all()
     assert lake.count(TRENDING_1H) == 0
     rows = [
@@ -78,7 +79,7 @@ def test_read_filters_and_count(tmp_path: Path) -> None:
         }
         for n in range(5)
     ]
-    write_deltalake(str(TRENDING_1H.path(tmp_path)), pa.Table.from_pylist(rows, TRENDING_1H.schema), mode="append")
+    write_deltalake(str(tmp_path / TRENDING_1H.id), pa.Table.from_pylist(rows, TRENDING_1H.schema), mode="append")
     assert lake.count(TRENDING_1H) == 5
     assert lake.version(TRENDING_1H) == 1
     assert lake.read(TRENDING_1H, ["rank"], pc.field("rank") >= 3).to_pydict() == {"rank": [3, 4]}
@@ -92,7 +93,7 @@ def ticks(root: Path, *moments: datetime) -> None:
     """Append a file to the history, a row for each moment."""
     row = {"window": "1h", "item_id": "track:1", "item_kind": "track", "rank": 1, "score": 1.0}
     rows = [{**row, "as_of": moment, "listeners": 1, "events": 1} for moment in moments]
-    path = str(TRENDING_HISTORY.path(root))
+    path = str(root / TRENDING_HISTORY.id)
     write_deltalake(path, pa.Table.from_pylist(rows, TRENDING_HISTORY.schema), mode="append")
 
 
@@ -102,12 +103,12 @@ def moments(lake: Lake, after: datetime, until: datetime) -> list[datetime]:
 
 
 def test_rows_between_two_moments_come_from_their_files_alone(tmp_path: Path) -> None:
-    lake = Lake(tmp_path)
+    lake = Lake(Storage.local(tmp_path))
     lake.create(TRENDING_HISTORY)
     assert lake.earliest(TRENDING_HISTORY, "as_of") is None
     assert lake.count_between(TRENDING_HISTORY, "as_of", after=NOON, until=NOON + SECOND) == 0
     ticks(tmp_path, NOON - 90 * SECOND, NOON - 60 * SECOND)
-    for file in TRENDING_HISTORY.path(tmp_path).glob("*.parquet"):
+    for file in (tmp_path / TRENDING_HISTORY.id).glob("*.parquet"):
         file.unlink()
     ticks(tmp_path, NOON - 59 * SECOND, NOON, NOON + SECOND)
     assert moments(lake, NOON - 59 * SECOND, NOON) == [NOON]
@@ -119,11 +120,11 @@ def test_rows_between_two_moments_come_from_their_files_alone(tmp_path: Path) ->
 
 def test_statistics_that_are_cut_to_the_millisecond_hide_no_row(tmp_path: Path) -> None:
     """Spark writes them so; the newest row of a file is then newer than its maximum."""
-    lake = Lake(tmp_path)
+    lake = Lake(Storage.local(tmp_path))
     lake.create(TRENDING_HISTORY)
     newest = NOON + timedelta(microseconds=999)
     ticks(tmp_path, NOON - SECOND, newest)
-    log = TRENDING_HISTORY.path(tmp_path) / "_delta_log" / f"{1:020}.json"
+    log = tmp_path / TRENDING_HISTORY.id / "_delta_log" / f"{1:020}.json"
     actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     for action in actions:
         if "add" in action:

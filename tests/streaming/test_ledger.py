@@ -10,6 +10,7 @@ from deltalake import write_deltalake
 
 from streaming.lake import Lake
 from streaming.ledger import Partition, Totals, end_offsets, problems, totals
+from streaming.storage import Storage
 from streaming.tables import LEDGER, Table, tables
 from streaming.topics.admin import TopicState
 
@@ -33,7 +34,7 @@ def write(lake: Lake, table: Table, rows: list[dict[str, Any]], *, mode: Any = "
         if not field.nullable
     }
     filled = [{**empty, **row} for row in rows]
-    write_deltalake(str(table.path(lake.root)), pa.Table.from_pylist(filled, table.schema), mode=mode)
+    write_deltalake(str(lake.storage.folder / table.id), pa.Table.from_pylist(filled, table.schema), mode=mode)
 
 
 def at(*offsets: int) -> list[dict[str, Any]]:
@@ -43,7 +44,7 @@ def at(*offsets: int) -> list[dict[str, Any]]:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """Four messages: 0 and 1 stored, 2 a duplicate, 3 a dead letter."""
-    lake = Lake(tmp_path)
+    lake = Lake(Storage.local(tmp_path))
     lake.create_all()
     write(lake, LEDGER, [ROW])
     write(lake, tables()[f"silver/{TOPIC}"], at(0, 1))

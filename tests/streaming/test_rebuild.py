@@ -19,7 +19,7 @@ from streaming.repair import switch as switching
 from streaming.repair.letters import Wanted
 from streaming.repair.rebuild import rebuild_silver
 from streaming.repair.redrive import redrive
-from streaming.repair.switch import staging_root
+from streaming.repair.switch import staged
 from streaming.sinks.delta import Write, append_arrow
 from streaming.tables import ERASED, TOMBSTONES, tables
 from tests.streaming.conftest import BRONZE, Platform, event, recreate_topics
@@ -72,7 +72,7 @@ def test_a_rebuild_by_the_same_parser_is_identical(platform: Platform) -> None:
     assert content(platform) == before
     assert platform.lake.version(tables()[LISTENS]) == versions[LISTENS] + 1, "one commit"
     assert platform.problems() == []
-    assert not staging_root(platform.settings).exists()
+    assert not staged(platform.settings).storage.folder.exists()
 
     platform.put("events_listens", event(5), event(50), event(1, user_id="thief"))
     platform.run()
@@ -137,9 +137,9 @@ def forget(platform: Platform, rows: list[dict[str, Any]]) -> None:
         for row in rows
     ]  # fmt: skip
     free = Write(expected={}, leaves={}, note={})
-    append_arrow(pa.Table.from_pylist(positions, ERASED.schema), ERASED, platform.settings.lake_root, write=free)
+    append_arrow(pa.Table.from_pylist(positions, ERASED.schema), ERASED, platform.settings.storage, write=free)
     stone = [{"listener_hash": listener_hash("listener-3"), **about}]
-    append_arrow(pa.Table.from_pylist(stone, TOMBSTONES.schema), TOMBSTONES, platform.settings.lake_root, write=free)
+    append_arrow(pa.Table.from_pylist(stone, TOMBSTONES.schema), TOMBSTONES, platform.settings.storage, write=free)
     for table in (LISTENS, "deadletter/events_listens"):
         platform.lake.open(tables()[table]).delete(where(rows))
 
@@ -242,7 +242,7 @@ def test_the_same_after_a_lost_claim_index_and_rows_beyond_the_ledger(platform: 
 def test_it_refuses_beside_a_writer_and_while_halted(platform: Platform) -> None:
     platform.run()
     with (
-        lease(platform.settings.checkpoint_root / "lease", spark=None, timeout=0),
+        lease(platform.settings, "lease", spark=None, timeout=0),
         pytest.raises(UnavailableError, match="music down"),
     ):
         rebuild_silver(platform.settings)

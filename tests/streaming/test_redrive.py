@@ -125,7 +125,7 @@ def test_a_forgotten_listener_is_not_sent_again(platform: Platform) -> None:
     platform.run()
     row = {"listener_hash": listener_hash("gone"), "erasure_id": "e", "erased_at": datetime.now(UTC)}
     rows = pa.Table.from_pylist([row], TOMBSTONES.schema)
-    append_arrow(rows, TOMBSTONES, platform.settings.lake_root, write=Write(expected={}, leaves={}, note={}))
+    append_arrow(rows, TOMBSTONES, platform.settings.storage, write=Write(expected={}, leaves={}, note={}))
     outcome = redrive(platform.settings, EVERYTHING)
     assert (outcome.sent.total(), outcome.skipped) == (1, {"forgotten": 1})
 
@@ -147,7 +147,7 @@ def test_an_old_catalogue_record_never_replaces_a_newer_one(platform: Platform) 
 def test_two_redrives_at_once_are_refused(platform: Platform) -> None:
     platform.run()
     with (
-        lease(platform.settings.checkpoint_root / NAME, spark=None, timeout=0),
+        lease(platform.settings, NAME, spark=None, timeout=0),
         pytest.raises(TimeoutExpiredError, match="another process"),
     ):
         redrive(platform.settings, EVERYTHING)

@@ -55,8 +55,8 @@ def test_every_folder_of_the_lake_is_known(platform: Platform) -> None:
     platform.put("events_listens", event(1))
     platform.run()
     platform.run(BRONZE)
-    root = platform.settings.lake_root
-    known = {table.path(root) for table in tables().values()}
+    root = platform.settings.storage.folder
+    known = {root / table.id for table in tables().values()}
     known |= {root / entry.store for entry in REGISTER if entry.store.startswith("_checkpoints/")}
     unknown = [path for path in files(root) if not known & set(path.parents)]
     assert [str(path) for path in unknown if not only_offsets(path, root)] == []

@@ -96,7 +96,7 @@ def test_the_service_is_current_when_asked_survives_a_kill_and_stops_clean(platf
 
 
 def platform_lease(platform: Platform) -> None:
-    with lease(platform.settings.checkpoint_root / "lease", spark=None, timeout=0.3):
+    with lease(platform.settings, "lease", spark=None, timeout=0.3):
         pytest.fail("two writers hold the lease")
 
 

@@ -138,7 +138,7 @@ def test_a_parser_deployed_between_two_commits_puts_no_message_in_both_or_neithe
     assert platform.problems() == []
 
 
-def swapped(batches, *, topic_ids, now, root):  # type: ignore[no-untyped-def]
+def swapped(batches, *, topic_ids, now, storage):  # type: ignore[no-untyped-def]
     """The parser of another release: `{` is an event, event-1 is not."""
     real, plain = columns.parse, columns._PLAIN_ITEM
 
@@ -151,7 +151,7 @@ def swapped(batches, *, topic_ids, now, root):  # type: ignore[no-untyped-def]
 
     columns.parse, columns._PLAIN_ITEM = other, "no id is plain"
     try:
-        yield from stage(batches, topic_ids=topic_ids, now=now, root=root)
+        yield from stage(batches, topic_ids=topic_ids, now=now, storage=storage)
     finally:
         columns.parse, columns._PLAIN_ITEM = real, plain
 
@@ -244,7 +244,7 @@ def test_a_second_writer_is_refused(platform: Platform) -> None:
     platform.run()
     rows = platform.lake.read(LEDGER)
     write = delta.Write(expected={"test": None}, leaves={"test": 1}, note={})
-    delta.append_arrow(rows, LEDGER, platform.settings.lake_root, write=write)
+    delta.append_arrow(rows, LEDGER, platform.settings.storage, write=write)
     with pytest.raises(IntegrityError, match="does a second one write"):
-        delta.append_arrow(rows, LEDGER, platform.settings.lake_root, write=write)
+        delta.append_arrow(rows, LEDGER, platform.settings.storage, write=write)
     assert platform.lake.count(LEDGER) == 2 * rows.num_rows

@@ -36,11 +36,11 @@ def test_a_staged_file_lives_for_the_retention_and_not_longer(platform: Platform
     platform.put("events_listens", event(1))
     platform.run()
     rows = platform.lake.read(TABLE)
-    write_data_file(rows, TABLE, platform.settings.lake_root)
-    assert len(orphans(TABLE, platform.settings.lake_root)) == 1
+    write_data_file(rows, TABLE, platform.settings.storage)
+    assert len(orphans(TABLE, platform.settings.storage)) == 1
     tend(platform.lake, TABLE)
-    assert len(orphans(TABLE, platform.settings.lake_root)) == 1, "a batch may still commit it"
+    assert len(orphans(TABLE, platform.settings.storage)) == 1, "a batch may still commit it"
     assert tend(platform.lake, TABLE, retention=timedelta(0)).removed == 1
-    assert orphans(TABLE, platform.settings.lake_root) == []
+    assert orphans(TABLE, platform.settings.storage) == []
     assert len(platform.rows(TABLE.id)) == 1
     assert look(platform.lake, LEDGER).rows > 0

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from streaming.lake import Lake
+from streaming.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+    return Lake(Storage.local(tmp_path / "lake"))
 
 
 @pytest.fixture

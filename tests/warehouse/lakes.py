@@ -41,5 +41,5 @@ def write(lake: Lake, name: str, *rows: Row, mode: Literal["append", "overwrite"
     """Write rows into a silver table, making it first as the lake does."""
     table = silver(name)
     lake.create(table)
-    write_deltalake(str(table.path(lake.root)), arrow(table, rows), mode=mode)
+    write_deltalake(str(lake.storage.folder / table.id), arrow(table, rows), mode=mode)
     return table

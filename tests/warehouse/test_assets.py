@@ -15,6 +15,7 @@ from music_assets.resources import PlatformResource
 from music_assets.settings import Settings
 from music_assets.warehouse import load_table
 from streaming.lake import Lake
+from streaming.storage import Storage
 from streaming.tables import tables
 from tests.warehouse.lakes import write
 
@@ -36,7 +37,7 @@ class Platform(PlatformResource):
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+    return Lake(Storage.local(tmp_path / "lake"))
 
 
 @pytest.fixture

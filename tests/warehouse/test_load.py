@@ -12,6 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from music_assets.warehouse import LoadResult, load_table
 from streaming.errors import IntegrityError
 from streaming.lake import Lake
+from streaming.storage import Storage
 from streaming.tables import Table, silver, tables
 from tests.warehouse.lakes import NOON, arrow, write
 
@@ -104,7 +105,7 @@ class DyingLake(Lake):
     """Ends the loader's connection after the first batch, as a killed process would."""
 
     def __init__(self, lake: Lake, url: str, victim: int) -> None:
-        super().__init__(lake.root)
+        super().__init__(lake.storage)
         self.url, self.victim = url, victim
 
     def batches(self, table: Table, where: Any = None) -> Iterator[pa.RecordBatch]:
@@ -194,7 +195,7 @@ def test_a_lake_that_lost_a_table_does_not_empty_the_warehouse(conn: Connection,
     load_table(conn, lake, table)
 
     with pytest.raises(IntegrityError, match=r"silver/catalog_songs is gone from the lake"):
-        load_table(conn, Lake(tmp_path / "elsewhere"), table)
+        load_table(conn, Lake(Storage.local(tmp_path / "elsewhere")), table)
 
     assert column(conn, table, "item_id") == ["track:1"]
 
@@ -232,7 +233,7 @@ def test_a_changed_warehouse_table_is_refused(conn: Connection, lake: Lake, chan
 )
 def test_a_changed_lake_table_is_refused(conn: Connection, lake: Lake, change: Any, message: str) -> None:
     table = silver("events_listens")
-    write_deltalake(str(table.path(lake.root)), change(arrow(table, [{}])))
+    write_deltalake(str(lake.storage.folder / table.id), change(arrow(table, [{}])))
 
     with pytest.raises(IntegrityError, match=f"lake table silver/events_listens {message}"):
         load_table(conn, lake, table)
@@ -241,7 +242,7 @@ def test_a_changed_lake_table_is_refused(conn: Connection, lake: Lake, change: A
 def test_a_load_opens_only_files_that_hold_new_rows(conn: Connection, lake: Lake) -> None:
     table = write(lake, "events_listens", *[{"timestamp": NOON} for _ in range(10)])
     load_table(conn, lake, table)
-    old = DeltaTable(str(table.path(lake.root))).file_uris()
+    old = DeltaTable(str(lake.storage.folder / table.id)).file_uris()
     write(lake, "events_listens", {"kafka_offset": 10})
     for path in old:
         with open(path, "r+b") as file:  # noqa: PTH123 - a file that is read now is an error

@@ -88,7 +88,7 @@ def _job(name: str) -> dg.AssetsDefinition:
                 metadata={
                     "dagster/row_count": done[table.id].rows_total,
                     "rows_added": done[table.id].rows_added,
-                    "dagster/uri": str(table.path(settings.lake_root)),
+                    "dagster/uri": settings.storage.uri(table),
                 },
             )
 

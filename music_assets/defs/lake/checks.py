@@ -69,7 +69,7 @@ def stream_is_deployed(platform: PlatformResource) -> dg.AssetCheckResult:
 
     settings = platform.settings()
     wanted = {
-        "version": code_version(), "engine": settings.stream_engine, "lake": str(settings.lake_root)
+        "version": code_version(), "engine": settings.stream_engine, "lake": str(settings.storage)
     }  # fmt: skip
     info = StreamClient(settings.stream_port).about()
     found = info.model_dump(include=set(wanted)) if info else {}

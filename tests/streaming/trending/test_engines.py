@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from streaming.jobs.trending_python import ArrowCharts
 from streaming.jobs.trending_spark import SparkCharts
+from streaming.storage import Storage
 from streaming.tables import silver
 from streaming.trending import WINDOWS
 from tests.streaming.trending.test_rules import crowd, worlds
@@ -44,7 +45,10 @@ def test_engines_agree_on_any_world(spark: SparkSession, tmp_path: Path, data: s
     store(root, world)
     store(root, World(tuple(replace(event, user="late", kind="listen") for event in late)))
     as_of = NOW + data.draw(st.sampled_from([timedelta(0), timedelta(minutes=4), -window.half_life]))
-    by_spark, by_arrow = SparkCharts(root, spark).chart(window, as_of), ArrowCharts(root).chart(window, as_of)
+    by_spark, by_arrow = (
+        SparkCharts(Storage.local(root), spark).chart(window, as_of),
+        ArrowCharts(Storage.local(root)).chart(window, as_of),
+    )
     assert by_spark.equals(by_arrow)
     whole = replace(world, events=(*world.events, *(replace(each, user="late", kind="listen") for each in late)))
     assert {row["item_id"]: row for row in by_arrow.to_pylist()} == expected(whole, window, as_of)
@@ -52,14 +56,18 @@ def test_engines_agree_on_any_world(spark: SparkSession, tmp_path: Path, data: s
 
 @pytest.fixture(params=["spark", "python"])
 def engine(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Engine:
-    return SparkCharts(tmp_path, spark) if request.param == "spark" else ArrowCharts(tmp_path)
+    return (
+        SparkCharts(Storage.local(tmp_path), spark)
+        if request.param == "spark"
+        else ArrowCharts(Storage.local(tmp_path))
+    )
 
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 def test_files_from_before_the_window_are_not_opened(engine: Engine, tmp_path: Path, window) -> None:
     store(tmp_path, World(tuple(Event("old", kind, "track:old", window.length * 2) for kind in TABLES)))
     for name in TABLES.values():
-        for file in DeltaTable(str(silver(name).path(tmp_path))).file_uris():
+        for file in DeltaTable(str(tmp_path / silver(name).id)).file_uris():
             # Whoever opens it fails, and that it is of no use does not show in the log.
             (tmp_path / "silver" / name / file.rpartition("/")[2]).write_bytes(b"not Parquet")
     world = World(tuple(crowd()))

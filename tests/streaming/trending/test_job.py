@@ -32,12 +32,12 @@ TICK = timedelta(minutes=5)
 @pytest.fixture
 def lake_settings(make_settings: MakeSettings) -> Settings:
     settings = make_settings()
-    store(settings.lake_root, World())
+    store(settings.storage.folder, World())
     return settings
 
 
 def chart(settings: Settings, window: str = "1h") -> Chart:
-    return Chart(settings, ArrowCharts(settings.lake_root), WINDOWS[window])
+    return Chart(settings, ArrowCharts(settings.storage), WINDOWS[window])
 
 
 def listens(item: str, people: int, at: datetime, *, prefix: str = "p") -> World:
@@ -45,14 +45,14 @@ def listens(item: str, people: int, at: datetime, *, prefix: str = "p") -> World
 
 
 def current(settings: Settings, window: str = "1h") -> dict[str, dict[str, Any]]:
-    rows: list[dict[str, Any]] = Lake(settings.lake_root).read(WINDOWS[window].table).to_pylist()
+    rows: list[dict[str, Any]] = Lake(settings.storage).read(WINDOWS[window].table).to_pylist()
     return {row["item_id"]: row for row in rows}
 
 
 def history(settings: Settings, window: str = "1h") -> dict[datetime, dict[str, tuple[int, int | None]]]:
     """Rank and rank before, by tick and item."""
     found: dict[datetime, dict[str, tuple[int, int | None]]] = {}
-    for row in Lake(settings.lake_root).read(TRENDING_HISTORY).to_pylist():
+    for row in Lake(settings.storage).read(TRENDING_HISTORY).to_pylist():
         if row["window"] == window:
             tick = found.setdefault(row["as_of"], {})
             assert row["item_id"] not in tick, "a tick has an item twice"
@@ -61,10 +61,10 @@ def history(settings: Settings, window: str = "1h") -> dict[datetime, dict[str, 
 
 
 def test_a_late_event_counts_at_the_next_tick_and_leaves_what_was_published(lake_settings: Settings) -> None:
-    store(lake_settings.lake_root, listens("track:a", 2, NOW - TICK))
+    store(lake_settings.storage.folder, listens("track:a", 2, NOW - TICK))
     trending = chart(lake_settings)
     trending.advance(NOW)
-    store(lake_settings.lake_root, listens("track:late", 3, NOW - 2 * TICK))
+    store(lake_settings.storage.folder, listens("track:late", 3, NOW - 2 * TICK))
     trending.advance(NOW + TICK)
     assert {item: (row["rank"], row["previous_rank"]) for item, row in current(lake_settings).items()} == {
         "track:late": (1, None),
@@ -74,10 +74,10 @@ def test_a_late_event_counts_at_the_next_tick_and_leaves_what_was_published(lake
 
 
 def test_the_rank_before_is_of_the_tick_before_however_often_the_chart_is_asked_for(lake_settings: Settings) -> None:
-    store(lake_settings.lake_root, listens("track:a", 2, NOW - TICK))
+    store(lake_settings.storage.folder, listens("track:a", 2, NOW - TICK))
     trending = chart(lake_settings)
     trending.advance(NOW)
-    store(lake_settings.lake_root, listens("track:b", 5, NOW))
+    store(lake_settings.storage.folder, listens("track:b", 5, NOW))
     for seconds in (20, 40):
         written = trending.advance(NOW + timedelta(seconds=seconds))
         assert written == {HOUR.table.id: 2, TRENDING_HISTORY.id: 0}
@@ -90,9 +90,9 @@ def test_the_rank_before_is_of_the_tick_before_however_often_the_chart_is_asked_
 
 
 def test_after_an_outage_the_ranks_before_are_those_that_would_have_been(lake_settings: Settings) -> None:
-    store(lake_settings.lake_root, listens("track:a", 2, NOW - 3 * TICK))
+    store(lake_settings.storage.folder, listens("track:a", 2, NOW - 3 * TICK))
     chart(lake_settings).advance(NOW - 2 * TICK)
-    store(lake_settings.lake_root, listens("track:b", 4, NOW - TICK - timedelta(seconds=1)))
+    store(lake_settings.storage.folder, listens("track:b", 4, NOW - TICK - timedelta(seconds=1)))
     chart(lake_settings).advance(NOW)
     assert history(lake_settings) == {
         NOW - 2 * TICK: {"track:a": (1, 1)},
@@ -101,10 +101,10 @@ def test_after_an_outage_the_ranks_before_are_those_that_would_have_been(lake_se
 
 
 def test_a_kill_between_the_two_commits_is_made_up_for(lake_settings: Settings) -> None:
-    store(lake_settings.lake_root, listens("track:a", 2, NOW))
+    store(lake_settings.storage.folder, listens("track:a", 2, NOW))
     killed = chart(lake_settings)
     killed.publish([NOW], killed.compute(NOW))
-    store(lake_settings.lake_root, listens("track:b", 4, NOW))
+    store(lake_settings.storage.folder, listens("track:b", 4, NOW))
     restarted = chart(lake_settings)
     assert restarted.due(NOW)
     restarted.advance(NOW)
@@ -113,7 +113,7 @@ def test_a_kill_between_the_two_commits_is_made_up_for(lake_settings: Settings) 
 
 
 def test_a_tick_is_due_once_and_again_after_a_clock_that_ran_ahead(lake_settings: Settings) -> None:
-    store(lake_settings.lake_root, listens("track:a", 2, NOW))
+    store(lake_settings.storage.folder, listens("track:a", 2, NOW))
     trending = chart(lake_settings)
     assert trending.due(NOW)
     trending.advance(NOW + timedelta(seconds=10))
@@ -126,9 +126,9 @@ def test_a_tick_is_due_once_and_again_after_a_clock_that_ran_ahead(lake_settings
 def test_each_window_has_its_ticks(make_settings: MakeSettings) -> None:
     settings = make_settings(trending_interval_seconds=1, trending_24h_interval_seconds=86_400)
     now = datetime.now(UTC)
-    store(settings.lake_root, listens("track:a", 2, now - timedelta(hours=3)))
-    store(settings.lake_root, listens("track:b", 1, now - timedelta(minutes=1)))
-    job = TrendingStream(settings, ArrowCharts(settings.lake_root))
+    store(settings.storage.folder, listens("track:a", 2, now - timedelta(hours=3)))
+    store(settings.storage.folder, listens("track:b", 1, now - timedelta(minutes=1)))
+    job = TrendingStream(settings, ArrowCharts(settings.storage))
     job.run()
     assert list(current(settings)) == ["track:b"]
     assert list(current(settings, "24h")) == ["track:a", "track:b"]
@@ -143,7 +143,7 @@ def test_each_window_has_its_ticks(make_settings: MakeSettings) -> None:
 
 
 def test_a_chart_becomes_empty_when_nothing_is_played_any_more(lake_settings: Settings) -> None:
-    store(lake_settings.lake_root, listens("track:a", 2, NOW))
+    store(lake_settings.storage.folder, listens("track:a", 2, NOW))
     trending = chart(lake_settings)
     trending.advance(NOW)
     trending.advance(NOW + timedelta(hours=2))
@@ -160,7 +160,7 @@ def recent(ticks: int) -> datetime:
 
 
 def test_a_backfill_replaces_the_ticks_since_a_moment_and_no_other(lake_settings: Settings) -> None:
-    root = lake_settings.lake_root
+    root = lake_settings.storage.folder
     begin = recent(6)
     store(root, listens("track:a", 2, begin - timedelta(seconds=1)))
     published = chart(lake_settings)
@@ -171,7 +171,9 @@ def test_a_backfill_replaces_the_ticks_since_a_moment_and_no_other(lake_settings
     store(root, listens("track:late", 3, recent(4)))
     told: list[tuple[int, int]] = []
     since = recent(5) - timedelta(seconds=9)
-    done = backfill(lake_settings, ArrowCharts(root), HOUR, since=since, progress=lambda *each: told.append(each))
+    done = backfill(
+        lake_settings, ArrowCharts(lake_settings.storage), HOUR, since=since, progress=lambda *each: told.append(each)
+    )
     assert done >= 6
     assert told[-1] == (done, done)
     after = history(lake_settings)
@@ -180,18 +182,18 @@ def test_a_backfill_replaces_the_ticks_since_a_moment_and_no_other(lake_settings
     assert after[recent(4)] == {"track:late": (1, None), "track:a": (2, 1)}
     assert after[recent(2)] == {"track:late": (1, 1), "track:a": (2, 2)}
     assert history(lake_settings, "24h") == day
-    again = backfill(lake_settings, ArrowCharts(root), HOUR, since=recent(5))
+    again = backfill(lake_settings, ArrowCharts(lake_settings.storage), HOUR, since=recent(5))
     assert again >= 6
     assert {tick: rows for tick, rows in history(lake_settings).items() if tick in after} == after
 
 
 def test_a_backfill_of_what_is_missing_leaves_what_is_there(lake_settings: Settings) -> None:
-    root = lake_settings.lake_root
+    root = lake_settings.storage.folder
     store(root, listens("track:a", 2, recent(4)))
     chart(lake_settings).advance(recent(2))
     store(root, listens("track:late", 3, recent(4)))
     before = history(lake_settings)
-    backfill(lake_settings, ArrowCharts(root), HOUR, since=recent(400), missing=True)
+    backfill(lake_settings, ArrowCharts(lake_settings.storage), HOUR, since=recent(400), missing=True)
     after = history(lake_settings)
     assert after[recent(2)] == before[recent(2)] == {"track:a": (1, 1)}
     assert min(after) == recent(4), "no chart is made of before the first event"
@@ -199,7 +201,7 @@ def test_a_backfill_of_what_is_missing_leaves_what_is_there(lake_settings: Setti
 
 
 def test_two_writers_of_the_same_ticks_leave_one_chart_of_each(lake_settings: Settings) -> None:
-    root = lake_settings.lake_root
+    root = lake_settings.storage.folder
     store(root, listens("track:a", 2, recent(4)))
     start = Barrier(2)
 
@@ -223,7 +225,7 @@ def test_the_engine_without_a_jvm_needs_no_pyspark() -> None:
 
 
 def test_a_backfill_needs_a_past_moment_with_a_zone(lake_settings: Settings) -> None:
-    engine = ArrowCharts(lake_settings.lake_root)
+    engine = ArrowCharts(lake_settings.storage)
     for since in (datetime.now(UTC) + timedelta(minutes=1), datetime(2026, 1, 1)):  # noqa: DTZ001 - the mistake
         with pytest.raises(ConfigurationError, match="since must be a past moment with a zone"):
             backfill(lake_settings, engine, HOUR, since=since)

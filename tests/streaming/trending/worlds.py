@@ -11,6 +11,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from streaming.lake import Lake
+from streaming.storage import Storage
 from streaming.tables import silver
 from streaming.transforms.charts import EVENTS, contributions, owned, owners, ranked
 from streaming.trending import TOP, WEIGHTS
@@ -129,7 +130,7 @@ def _owners(world: World) -> pa.Table:
 
 def store(root: Path, world: World) -> None:
     """Add a world to a lake's silver tables, as the streams would."""
-    lake = Lake(root)
+    lake = Lake(Storage.local(root))
     lake.create_all()
     for kind, name in TABLES.items():
         _append(lake, name, [_row(event) for event in world.events if event.kind == kind])
@@ -148,4 +149,4 @@ def _append(lake: Lake, name: str, rows: Iterable[dict[str, Any]]) -> None:
         for number, row in enumerate(rows)
     ]  # fmt: skip
     if full:
-        write_deltalake(str(table.path(lake.root)), pa.Table.from_pylist(full, table.schema), mode="append")
+        write_deltalake(str(lake.storage.folder / table.id), pa.Table.from_pylist(full, table.schema), mode="append")
