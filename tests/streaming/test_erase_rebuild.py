@@ -13,7 +13,7 @@ from streaming.jobs import erase as erasure
 from streaming.jobs.erase import erase_once
 from streaming.jobs.lease import FILES, lease
 from streaming.repair.rebuild import rebuild_silver
-from streaming.repair.switch import staging_root
+from streaming.repair.switch import staged
 from streaming.upkeep import tend_all
 from tests.streaming.conftest import Platform, recreate_topics
 from tests.streaming.scanner import scan
@@ -51,10 +51,10 @@ def test_an_erasure_after_a_rebuild_that_was_killed_leaves_nothing(
     before = everything(platform)
     killed_rebuild(platform, monkeypatch, place)
     if place != "end":
-        assert scan(staging_root(platform.settings), NEEDLES), "the rebuild's own lake holds the listener"
+        assert scan(staged(platform.settings).storage.folder, NEEDLES), "the rebuild's own lake holds the listener"
     receipt = erase_once([PERSON], "request", platform.settings, None)
     assert receipt.rows["silver/events_listens"] == 3
-    assert not staging_root(platform.settings).exists()
+    assert not staged(platform.settings).storage.folder.exists()
     assert_gone(platform)
     assert everything(platform) == of_others(before)
     assert rebuild_silver(platform.settings).differences == []
@@ -97,10 +97,10 @@ def test_upkeep_leaves_a_rebuild_alone(platform: Platform, monkeypatch: pytest.M
     plant(platform)
     run(platform)
     killed_rebuild(platform, monkeypatch, "build")
-    left = files(staging_root(platform.settings))
+    left = files(staged(platform.settings).storage.folder)
     assert left
     tend_all(platform.settings, retention=timedelta(0))
-    assert files(staging_root(platform.settings)) == left
+    assert files(staged(platform.settings).storage.folder) == left
     killed_rebuild(platform, monkeypatch, "silver")
     with pytest.raises(UnavailableError, match="in the middle of its switch"):
         tend_all(platform.settings, retention=timedelta(0))
