@@ -31,8 +31,8 @@ from streaming.jobs.lease import lease
 from streaming.jobs.recovery import forgotten
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
-from streaming.sinks.delta import Write, append_arrow
 from streaming.sinks.erase import Offsets, remove_positions, sweep
+from streaming.sinks.tables import Write, append_arrow
 from streaming.staging import owner_of, silver_of
 from streaming.tables import ERASED, POSITION, TOMBSTONES, dead_letters, tables
 from streaming.tables import bronze as bronze_table
@@ -108,6 +108,7 @@ def erase(
         ConfigurationError: an id cannot be one.
         UnavailableError: the broker does not answer.
     """
+    settings.storage.require_delta("an erasure")
     check_request(listener_ids, erasure_id)
     lake = Lake(settings.storage)
     lake.create_all()

@@ -53,4 +53,13 @@ class SparkCharts:
         return ranked(scores.toArrow())
 
     def _read(self, table: Table) -> DataFrame:
+        if self._lake.storage.format != "delta":
+            return self._read_files(table)
         return self._spark.read.format("delta").load(self._lake.storage.uri(table))
+
+    def _read_files(self, table: Table) -> DataFrame:
+        """Read a table without a log: its files by Spark, a catalogue's last values from here."""
+        rows = self._lake.dataset(table)
+        if table.keeps_last:
+            return self._spark.createDataFrame(rows.to_table())
+        return self._spark.read.parquet(*rows.files)

@@ -43,7 +43,7 @@ from streaming.repair.letters import (
     sent_origins,
 )
 from streaming.repair.newest import Newest
-from streaming.sinks.delta import Write, append_arrow, commit_files
+from streaming.sinks.tables import Write, append_arrow, commit_files
 from streaming.staging import owner_of
 from streaming.tables import REDRIVEN
 from streaming.topics import topics
@@ -113,6 +113,7 @@ def redrive(settings: Settings, wanted: Wanted, *, limit: int | None = None, dry
     Raises:
         UnavailableError: the broker does not answer or does not take a message, or another redrive runs.
     """
+    settings.storage.require_delta("a redrive")
     lake = Lake(settings.storage)
     if dry_run:
         outcome = Outcome()
@@ -244,7 +245,7 @@ class _Record:
         self._version = self._held(NAME)
 
     def _held(self, app_id: str) -> int | None:
-        return self._lake.open(REDRIVEN).transaction_version(app_id)
+        return self._lake.marks(REDRIVEN, [app_id])[app_id]
 
     @property
     def unfinished(self) -> bool:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from deltalake.exceptions import DeltaError
+from pydantic import ValidationError
 
 from streaming.errors import ConfigurationError, IntegrityError, TimeoutExpiredError, UnavailableError
 from streaming.jobs import object_lease
 from streaming.jobs.lease import lease
 from streaming.lake import Lake
-from streaming.sinks.delta import Write, append_arrow
-from streaming.storage import ObjectStore, Storage
+from streaming.object_store import ObjectStore
+from streaming.sinks.tables import Write, append_arrow
+from streaming.storage import Storage
 from streaming.tables import REDRIVEN
 from tests.fixtures.ports import free_ports
 
@@ -48,6 +50,11 @@ def test_what_is_of_this_machine_stays_on_it(make_settings: MakeSettings) -> Non
     assert there.checkpoint_root != make_settings(lakehouse_path="s3a://music/other").checkpoint_root
     with pytest.raises(ConfigurationError, match="LAKEHOUSE_PATH=s3a://music/lake is no folder"):
         _ = there.storage.folder
+
+
+def test_parquet_needs_a_disk(make_settings: MakeSettings) -> None:
+    with pytest.raises(ValidationError, match="STORAGE_FORMAT=parquet needs a LAKEHOUSE_PATH on a disk"):
+        make_settings(lakehouse_path="s3a://music/lake", storage_format="parquet")
 
 
 def test_a_store_that_is_away_is_named(make_settings: MakeSettings) -> None:
