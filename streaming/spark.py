@@ -36,14 +36,15 @@ def spark_config(settings: Settings) -> dict[str, str]:
     store = settings.storage.store
     sets = ["spark"] if store is None else ["spark", "s3"]
     jars = [jar for name in sets for jar in sorted((settings.jars_path / name).glob("*.jar"))]
+    # Executors elsewhere must reach the driver, so Spark finds its address then (or is told in its own SPARK_LOCAL_IP).
+    here = dict.fromkeys(("spark.driver.host", "spark.driver.bindAddress"), "127.0.0.1")
     s3a = {} if store is None else store.hadoop_options()
     return {
         "spark.app.name": "music",
         "spark.master": settings.spark_master,
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
+        **(here if settings.spark_master.startswith("local") else {}),
         "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC",
         "spark.default.parallelism": "2",
         "spark.sql.shuffle.partitions": "2",
