@@ -61,13 +61,13 @@ class ParquetTables:
     def create(self, table: Table) -> None:
         """See `Tables`."""
         folder = self._storage.folder / table.id
+        draft = self._storage.staging(table.id)
+        (self._storage.folder / draft).mkdir(parents=True, exist_ok=True)
         if self.exists(table):
             _check_columns(table, pq.read_schema(files(self._storage, table)[-1]))
             self._forget_staged(table)
             return
         folder.mkdir(parents=True, exist_ok=True)
-        draft = self._storage.staging(table.id)
-        (self._storage.folder / draft).mkdir(parents=True, exist_ok=True)
         self._storage.write_parquet(stored_schema(table).empty_table(), f"{draft}/{FIRST}")
         (self._storage.folder / draft / FIRST).replace(folder / FIRST)
 
