@@ -7,13 +7,13 @@ written only by `streaming.sinks`.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import Schema as DeltaSchema
 
-from streaming.errors import IntegrityError, UnavailableError
+from streaming.errors import UnavailableError
+from streaming.formats import tables_of
 from streaming.tables import tables
 
 if TYPE_CHECKING:
@@ -21,20 +21,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deltalake import DeltaTable
-    from pyarrow.dataset import FileSystemDataset
+    from pyarrow.dataset import Dataset
 
+    from streaming.formats import Tables
     from streaming.storage import Storage
     from streaming.tables import Table
-
-_CHECKPOINT_INTERVAL: Final = "100"
-"""Commits between two Delta checkpoints: each costs seconds in a stream, and readers take 100 small files well."""
 
 _STATISTICS: Final = timedelta(milliseconds=1)
 """Delta cuts the times in its statistics down to this: a file may hold rows as much later than its maximum."""
 
 
 class Lake:
-    """A lake's place and the Delta tables in it.
+    """A lake's place and the tables in it.
 
     Args:
         storage: where `bronze/`, `silver/`, `deadletter/`, `gold/` and `lake/` lie.
@@ -42,24 +40,28 @@ class Lake:
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
+        self._tables = tables_of(storage)
 
     def exists(self, table: Table) -> bool:
         """Whether the table was made."""
-        return self.storage.is_delta(table)
+        return self._tables.exists(table)
 
     def open(self, table: Table) -> DeltaTable:
-        """Return the table's newest version.
+        """Return the newest version of a Delta table.
 
         Raises:
             UnavailableError: the table was not made yet.
         """
-        if not self.exists(table):
-            raise UnavailableError(f"table {table.id} is not in the lake at {self.storage}; start the streams first")
+        self._there(table)
         return self.storage.delta(table)
+
+    def marks(self, table: Table, app_ids: Sequence[str]) -> dict[str, int | None]:
+        """Return what the last commit left under each id of a writer; None where none left anything."""
+        return self._there(table).marks(table, app_ids)
 
     def version(self, table: Table) -> int:
         """Return the number of the newest commit."""
-        return int(self.open(table).version())
+        return self._there(table).version(table)
 
     def read(self, table: Table, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
         """Return the table's rows in no particular order.
@@ -87,14 +89,14 @@ class Lake:
             until: inclusive, with a zone.
             columns: names to keep.
         """
-        # The log's statistics choose the files before any is looked at: the cost must not grow with the table.
+        # The statistics choose the files before any is looked at: the cost must not grow with the table.
         files = self.dataset(table, [(column, ">", after.isoformat()), (column, "<=", until.isoformat())])
         moments = (pc.field(column) > after) & (pc.field(column) <= until)
         yield from files.to_batches(columns=list(columns), filter=moments)
 
     def count_between(self, table: Table, column: str, *, after: datetime, until: datetime) -> int:
         """Return how many rows lie in the files that `between` would read, so at least as many as it yields."""
-        files = pa.table(self.open(table).get_add_actions(flatten=True))
+        files = self._there(table).statistics(table)
         if not {"num_records", f"min.{column}", f"max.{column}"} <= {*files.column_names}:
             return self.count(table)
         outside = (pc.field(f"max.{column}") <= after - _STATISTICS) | (pc.field(f"min.{column}") > until)
@@ -103,21 +105,21 @@ class Lake:
 
     def earliest(self, table: Table, column: str) -> datetime | None:
         """Return the least time in the table as its statistics know it; None when it is empty or they do not."""
-        files = pa.table(self.open(table).get_add_actions(flatten=True))
+        files = self._there(table).statistics(table)
         name = f"min.{column}"
         found: datetime | None = pc.min(files[name]).as_py() if name in files.column_names else None
         return found
 
     def count(self, table: Table) -> int:
         """Return the number of rows, from the log where it is known and from the files' footers otherwise."""
-        actions = pa.table(self.open(table).get_add_actions(flatten=True))
+        actions = self._there(table).statistics(table)
         if "num_records" not in actions.column_names or actions.column("num_records").null_count:
             return int(self.dataset(table).count_rows())
         return int(pc.sum(actions.column("num_records"), min_count=0).as_py() or 0)
 
     def newest(self, table: Table, column: str) -> datetime | None:
         """Return the greatest value of a column that has statistics, from the log alone; None without rows."""
-        actions = pa.table(self.open(table).get_add_actions(flatten=True))
+        actions = self._there(table).statistics(table)
         name = f"max.{column}"
         if name not in actions.column_names:
             return None
@@ -130,30 +132,7 @@ class Lake:
         Raises:
             IntegrityError: a column differs from the one that is stored, or a new one may not be null.
         """
-        if self.exists(table):
-            self._add_columns(table)
-            return
-        self.storage.create_delta(
-            table,
-            name=table.id.replace("/", "_"),
-            description=table.grain,
-            configuration=_properties(table),
-        )
-
-    def _add_columns(self, table: Table) -> None:
-        held = self.open(table)
-        stored = pa.schema(held.schema().to_arrow())
-        new = []
-        for column in table.schema:
-            if column.name not in stored.names and column.nullable:
-                new.append(column)
-            elif column.name not in stored.names or not stored.field(column.name).type.equals(column.type):
-                raise IntegrityError(
-                    f"table {table.id} cannot take column {column.name} as {column.type}: "
-                    "a stored column keeps its type, and a new one must be optional"
-                )
-        if new:
-            held.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
+        self._tables.create(table)
 
     def create_all(self) -> None:
         """Make every table of the lake, so that streams never race to make one and readers find an empty one."""
@@ -161,20 +140,16 @@ class Lake:
         for table in tables().values():
             self.create(table)
 
-    def dataset(self, table: Table, holding: list[tuple[str, str, str]] | None = None) -> FileSystemDataset:
-        """Return the newest version's files.
+    def dataset(self, table: Table, holding: list[tuple[str, str, str]] | None = None) -> Dataset:
+        """Return the newest version's rows.
 
         Args:
             table: whose.
             holding: leaves out the files that hold no row of which all of this is true, as their statistics say.
         """
-        files = self.storage.table_files(table)
-        return self.open(table).to_pyarrow_dataset(filesystem=files, file_pruning_predicate=holding)
+        return self._there(table).dataset(table, holding)
 
-
-def _properties(table: Table) -> dict[str, str | None]:
-    properties: dict[str, Any] = {
-        "delta.checkpointInterval": _CHECKPOINT_INTERVAL,
-        "delta.dataSkippingStatsColumns": ",".join(table.skip_columns),
-    }
-    return properties
+    def _there(self, table: Table) -> Tables:
+        if not self.exists(table):
+            raise UnavailableError(f"table {table.id} is not in the lake at {self.storage}; start the streams first")
+        return self._tables

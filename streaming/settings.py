@@ -10,13 +10,14 @@ import hashlib
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streaming.errors import ConfigurationError
-from streaming.storage import SCHEME, ObjectStore, Storage
+from streaming.object_store import ObjectStore
+from streaming.storage import SCHEME, Format, Storage
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -57,7 +58,7 @@ class Settings(BaseSettings):
     kafka_port: Port = Field(19092, description="Port of the embedded broker.")
     kafka_bootstrap_servers: str = Field("", description="Brokers of your own; empty: the embedded one.")
     lakehouse_path: str = Field("", description="Root of the lake; empty: `lake` below MUSIC_HOME.")
-    storage_format: Literal["delta", "parquet"] = Field("delta", description="File format of the lake's tables.")
+    storage_format: Format = Field("delta", description="File format of the lake's tables.")
     s3_endpoint: str | None = Field(None, description="Address of the object store of an `s3a://` lake.")
     s3_access_key: SecretStr | None = Field(None, description="Key id for the object store.")
     s3_secret_key: SecretStr | None = Field(None, description="Secret for the object store.")
@@ -93,13 +94,6 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @field_validator("storage_format")
-    @classmethod
-    def _only_delta(cls, value: str) -> str:
-        if value != "delta":
-            raise ValueError("STORAGE_FORMAT=parquet is not supported yet; valid: delta")
-        return value
-
     @field_validator("lakehouse_path")
     @classmethod
     def _known_place(cls, value: str) -> str:
@@ -114,6 +108,13 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError(f"S3_ENDPOINT={value} is no address; valid: http://host:port, https://host")
         return value
+
+    @model_validator(mode="after")
+    def _parquet_is_local(self) -> Self:
+        # An object store has no link that only one can make.
+        if self.storage_format == "parquet" and self.lakehouse_path.startswith(SCHEME):
+            raise ValueError("STORAGE_FORMAT=parquet needs a LAKEHOUSE_PATH on a disk; valid: delta, or a local path")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -152,7 +153,7 @@ class Settings(BaseSettings):
         """Where the lake lies."""
         if not self.lakehouse_path.startswith(SCHEME):
             given = Path(self.lakehouse_path).expanduser().resolve() if self.lakehouse_path else None
-            return Storage.local(given or self.music_home / "lake")
+            return Storage(str(given or self.music_home / "lake"), format=self.storage_format)
         store = ObjectStore(
             endpoint=self.s3_endpoint, access_key=_plain(self.s3_access_key), secret_key=_plain(self.s3_secret_key)
         )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import SparkSession
 
     from streaming.settings import Settings
@@ -34,16 +36,16 @@ def spark_config(settings: Settings) -> dict[str, str]:
     Small data on few cores: two shuffle partitions, two snapshot partitions, no UI, times in UTC.
     """
     store = settings.storage.store
-    sets = ["spark"] if store is None else ["spark", "s3"]
-    jars = [jar for name in sets for jar in sorted((settings.jars_path / name).glob("*.jar"))]
+    jars = [jar for folder in _jar_folders(settings) for jar in sorted(folder.glob("*.jar"))]
+    # Executors elsewhere must reach the driver, so Spark finds its address then (or is told in its own SPARK_LOCAL_IP).
+    here = dict.fromkeys(("spark.driver.host", "spark.driver.bindAddress"), "127.0.0.1")
     s3a = {} if store is None else store.hadoop_options()
     return {
         "spark.app.name": "music",
         "spark.master": settings.spark_master,
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
+        **(here if settings.spark_master.startswith("local") else {}),
         "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC",
         "spark.default.parallelism": "2",
         "spark.sql.shuffle.partitions": "2",
@@ -61,6 +63,11 @@ def spark_config(settings: Settings) -> dict[str, str]:
     }
 
 
+def _jar_folders(settings: Settings) -> list[Path]:
+    sets = ["spark"] if settings.storage.store is None else ["spark", "s3"]
+    return [settings.jars_path / name for name in sets]
+
+
 def session(settings: Settings) -> SparkSession:
     """Start the process's Spark session, or return it when it runs.
 
@@ -70,8 +77,9 @@ def session(settings: Settings) -> SparkSession:
     from pyspark.sql import SparkSession
 
     config = spark_config(settings)
-    if not config["spark.jars"]:
-        raise ConfigurationError(f"no jars in {settings.jars_path / 'spark'}; fetch them with `music up`")
+    for folder in _jar_folders(settings):
+        if not any(folder.glob("*.jar")):
+            raise ConfigurationError(f"no jars in {folder}; fetch them with `music jars`")
     builder = SparkSession.builder
     for key, value in config.items():
         builder = builder.config(key, value)

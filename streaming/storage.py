@@ -6,108 +6,30 @@ A `Storage` is a value: it goes to Spark's tasks as it is. Its representation ne
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, SubTreeFileSystem
 
-from streaming.errors import ConfigurationError, UnavailableError
+from streaming.errors import ConfigurationError
+from streaming.object_store import ObjectStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from streaming.tables import Table
 
+Format = Literal["delta", "parquet"]
+
 SCHEME: Final = "s3a://"
 """How the place of a lake on an object store begins."""
-_REGION: Final = "us-east-1"
-"""What a server that knows no regions is asked in; one that does answers with its own."""
-_SECONDS: Final = 10
-"""A store that is there connects, and begins to answer, within this."""
+STAGING: Final = "_staging"
+"""Folder of files that no commit named yet, where any file in a table's own folder counts."""
 _COMPRESSION: Final = "zstd"
-_NOT_FOUND: Final = 404
-_FORBIDDEN: Final = (401, 403, _NOT_FOUND)
-"""Some servers do not find a key that they do not know."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectStore:
-    """How to talk to an object store; what is None, the libraries look for as AWS says.
-
-    Attributes:
-        endpoint: its address, `http://` or `https://`; None: AWS itself.
-        access_key: id of the key.
-        secret_key: its secret.
-    """
-
-    endpoint: str | None = None
-    access_key: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
-
-    def delta_options(self) -> dict[str, str]:
-        """Return the options of delta-rs: a commit is put only if its number is free, so one of two writers wins."""
-        chosen = {
-            "aws_endpoint_url": self.endpoint,
-            "aws_access_key_id": self.access_key,
-            "aws_secret_access_key": self.secret_key,
-            "aws_region": _REGION if self.endpoint else None,
-            "aws_allow_http": "true" if self._plain else None,
-            "conditional_put": "etag",
-        }
-        return {name: value for name, value in chosen.items() if value is not None}
-
-    def hadoop_options(self) -> dict[str, str]:
-        """Return the options of Hadoop's s3a."""
-        chosen = {
-            "fs.s3a.endpoint": self.endpoint,
-            "fs.s3a.endpoint.region": _REGION if self.endpoint else None,
-            "fs.s3a.access.key": self.access_key,
-            "fs.s3a.secret.key": self.secret_key,
-            "fs.s3a.path.style.access": "true" if self.endpoint else None,
-            "fs.s3a.connection.ssl.enabled": "false" if self._plain else None,
-        }
-        return {name: value for name, value in chosen.items() if value is not None}
-
-    def client(self) -> Any:
-        """Return a boto3 client, for what the file systems cannot do: conditional writes and buckets."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name=_REGION if self.endpoint else None,
-            config=Config(retries={"total_max_attempts": 2}, connect_timeout=_SECONDS, read_timeout=_SECONDS),
-        )
-
-    @property
-    def _plain(self) -> bool:
-        return bool(self.endpoint and self.endpoint.startswith("http://"))
-
-
-@cache
-def _files(store: ObjectStore | None) -> FileSystem:
-    if store is None:
-        return LocalFileSystem()
-    from pyarrow.fs import S3FileSystem
-
-    chosen = {
-        "endpoint_override": store.endpoint,
-        "access_key": store.access_key,
-        "secret_key": store.secret_key,
-        "region": _REGION if store.endpoint else None,
-    }
-    return S3FileSystem(
-        **{name: value for name, value in chosen.items() if value is not None},
-        connect_timeout=_SECONDS,
-        request_timeout=_SECONDS,
-    )
+_LOCAL: Final = LocalFileSystem()
 
 
 @dataclass(frozen=True)
@@ -117,10 +39,12 @@ class Storage:
     Attributes:
         root: an absolute folder, or `s3a://bucket/prefix`.
         store: how to talk to the object store of an `s3a://` root.
+        format: how its tables are kept, `delta` or `parquet`.
     """
 
     root: str
     store: ObjectStore | None = None
+    format: Format = "delta"
 
     @classmethod
     def local(cls, folder: Path) -> Storage:
@@ -145,6 +69,25 @@ class Storage:
         """Return a place below this one."""
         return replace(self, root=f"{self.root}/{name}")
 
+    def staging(self, table_id: str) -> str:
+        """Return the folder below the root in which a table's files wait for their commit."""
+        return table_id if self.format == "delta" else f"{STAGING}/{table_id}"
+
+    def require_delta(self, what: str) -> None:
+        """Do nothing unless the tables have no log.
+
+        Args:
+            what: what needs one.
+
+        Raises:
+            ConfigurationError: they have none.
+        """
+        if self.format != "delta":
+            raise ConfigurationError(
+                f"STORAGE_FORMAT={self.format} keeps what is written as it is, so {what} is not possible; valid: "
+                "delta, in another LAKEHOUSE_PATH, which the streams fill from the broker"
+            )
+
     def uri(self, table: Table) -> str:
         """Return where a table lies, for people and for Spark."""
         return f"{self.root}/{table.id}"
@@ -152,7 +95,7 @@ class Storage:
     @property
     def files(self) -> FileSystem:
         """The file system, for `path`."""
-        return _files(self.store)
+        return _LOCAL if self.store is None else self.store.files()
 
     def path(self, name: str) -> str:
         """Return where something below the root lies in `files`.
@@ -255,33 +198,8 @@ class Storage:
             UnavailableError: the object store does not answer.
             ConfigurationError: it refuses the settings.
         """
-        if self.store is None:
-            return
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-        client = self.store.client()
-        try:
-            try:
-                client.head_bucket(Bucket=self.bucket)
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _NOT_FOUND:
-                    raise
-                client.create_bucket(Bucket=self.bucket)
-        except ClientError as error:
-            raise ConfigurationError(self._refused(error.response["ResponseMetadata"]["HTTPStatusCode"])) from error
-        except NoCredentialsError as error:
-            raise ConfigurationError("S3_ACCESS_KEY and S3_SECRET_KEY are empty and AWS knows no others") from error
-        except (BotoCoreError, ValueError) as error:
-            raise UnavailableError(
-                f"the object store does not answer at S3_ENDPOINT={self.store.endpoint or 'AWS'}; start it, or set the "
-                "address"
-            ) from error
-
-    def _refused(self, status: int) -> str:
-        at = f"the object store at S3_ENDPOINT={self.store.endpoint or 'AWS' if self.store else ''}"
-        if status in _FORBIDDEN:
-            return f"{at} refuses S3_ACCESS_KEY and S3_SECRET_KEY for the bucket of LAKEHOUSE_PATH={self.root}"
-        return f"{at} answers {status} for the bucket of LAKEHOUSE_PATH={self.root}; valid: s3a://bucket/prefix"
+        if self.store is not None:
+            self.store.check(self.bucket, self.root)
 
     @property
     def _options(self) -> dict[str, str] | None:

@@ -67,6 +67,11 @@ class Table:
         """`layer/name`."""
         return f"{self.layer}/{self.name}"
 
+    @property
+    def keeps_last(self) -> bool:
+        """Whether it holds the last value of each key of a compacted topic."""
+        return self.layer == "silver" and self.topic is not None and topics()[self.topic].compacted
+
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:
     """Return the Arrow schema of a pydantic model: the same names in the same order."""

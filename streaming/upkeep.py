@@ -90,6 +90,7 @@ def tend(lake: Lake, table: Table, *, retention: timedelta = RETENTION) -> Table
         table: which one.
         retention: age below which no file is removed.
     """
+    lake.storage.require_delta("upkeep")
     before = look(lake, table)
     held = lake.open(table)
     if before.small_files >= _SMALL_FILES:

@@ -36,7 +36,7 @@ def code(page: Path) -> list[str]:
     return [*re.findall(r"`([^`]+)`", prose), *(line for block in blocks for line in block.splitlines())]
 
 
-def each_code(pattern: str) -> list[tuple[str, str]]:
+def each_code(pattern: str) -> list[tuple[str, Any]]:
     return [(page.name, found) for page in PAGES for span in code(page) for found in re.findall(pattern, span)]
 
 
@@ -126,6 +126,27 @@ def test_settings_exist() -> None:
     known = {name.upper() for name in Settings.model_fields}
     for page, name in each_code(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b"):
         assert name.removesuffix("_FILE") in known | OTHERS, f"{page}: {name}"
+
+
+def test_tests_exist() -> None:
+    named = each_code(r"^(tests/[\w/]+\.py)::(test_\w+)$")
+    assert len(named) > 5
+    for page, (file, test) in named:
+        assert f"def {test}(" in text(ROOT / file), f"{page}: {file}::{test}"
+
+
+def test_the_matrix_of_storage_has_every_cell() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| `(\w+)` \|.*\|$", text(ROOT / "docs" / "streaming.md"), re.MULTILINE)
+    cells = {
+        (engine, lake.split()[-1], kind) for engines, lake, kind in rows for engine in re.findall(r"`(\w+)`", engines)
+    }
+    every = {
+        (engine, *rest)
+        for engine in ("python", "spark")
+        for rest in (("disk", "delta"), ("disk", "parquet"), ("S3", "delta"))
+    }
+    assert every <= cells
+    assert ("any", "S3", "parquet") in rows
 
 
 def test_endpoints_exist(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from music_assets.bench.workload import KINDS, Truth
 from streaming.lake import Lake
-from streaming.sinks.delta import Write, append_arrow
+from streaming.sinks.tables import Write, append_arrow
 from streaming.tables import LEDGER, UTC_MICROSECONDS, silver
 from streaming.topics import event_topic
 

@@ -16,7 +16,7 @@ from streaming.events import EventType
 from streaming.jobs import run_once
 from streaming.lake import Lake
 from streaming.ledger import problems, totals
-from streaming.sinks.delta import Write, append_arrow
+from streaming.sinks.tables import Write, append_arrow
 from streaming.tables import silver
 from streaming.topics import event_topic, event_topics
 from streaming.topics.admin import describe

@@ -48,6 +48,7 @@ def rows(storage: Storage, table: str, *, where: str, limit: int) -> Rows:
     """
     if table not in tables():
         raise ConfigurationError(f"there is no table {table!r}; valid: {', '.join(sorted(tables()))}")
+    storage.require_delta("`music lake show`")
     opened = Lake(storage).open(tables()[table])
     query = QueryBuilder().register("rows", opened)
     condition = f"where {where}" if where else ""

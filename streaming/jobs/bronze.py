@@ -18,7 +18,7 @@ import structlog
 from streaming.jobs import metrics
 from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
-from streaming.sinks.delta import Write, commit_files
+from streaming.sinks.tables import Write, commit_files
 from streaming.staging import Piece
 from streaming.tables import Table, bronze
 from streaming.topics import topics
@@ -82,9 +82,9 @@ class BronzeStream:
     def _begin(self, topic: str, topic_id: str, oldest: Mapping[int, int]) -> dict[int, int]:
         """Where to go on, by partition; keeps what the table says, which the next commit must find again."""
         table = bronze(topics()[topic].table)
-        held = self._lake.open(table)
-        for number in oldest:
-            self._held[topic_id, number] = held.transaction_version(_app_id(topic_id, number))
+        ids = {number: _app_id(topic_id, number) for number in oldest}
+        held = self._lake.marks(table, [*ids.values()])
+        self._held.update({(topic_id, number): held[app_id] for number, app_id in ids.items()})
         missing = [number for number in oldest if self._held[topic_id, number] is None]
         rows = _ends_of_rows(self._lake, table, topic_id) if missing and self._lake.count(table) else {}
         return {

@@ -90,6 +90,7 @@ def erase(
         TimeoutExpiredError: upkeep is at work on a large table.
         IntegrityError: a rebuild that was killed cannot be finished.
     """
+    settings.storage.require_delta("an erasure")
     check_request(listener_ids, erasure_id)
     # A file that upkeep wrote anew meanwhile would bring back what was removed.
     with lease(settings, FILES, spark=None, timeout=LEASE_TIMEOUT_SECONDS):

@@ -27,8 +27,8 @@ from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.parse import Reason
-from streaming.sinks.delta import Write, append_arrow, commit_files, upsert
 from streaming.sinks.files import DataFile, read_data_file, write_data_file
+from streaming.sinks.tables import Write, append_arrow, commit_files, upsert
 from streaming.staging import Piece, from_bytes, silver_of, with_headers
 from streaming.tables import ERASED, LEDGER, UTC_MICROSECONDS, Table, dead_letters, tables
 from streaming.topics import log_topics
@@ -235,7 +235,7 @@ class Intake:
         self._moved(table)
 
     def _version(self, table: Table) -> int | None:
-        return self._storage.delta(table).transaction_version(NAME)
+        return self._lake.marks(table, [NAME])[NAME]
 
     def _next(self, table: Table, note: Mapping[str, Any]) -> Write:
         held = self._versions[table.id]
@@ -290,7 +290,7 @@ def _without(file: DataFile, keep: Mask, storage: Storage) -> DataFile | None:
     left = None
     if keep.any():
         left = write_data_file(read_data_file(file, storage).filter(pa.array(keep)), file.table, storage)
-    storage.delete(file.place)
+    storage.delete(file.place(storage))
     return left
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.columns import listener_hash
-from streaming.sinks.delta import Write, append_arrow
+from streaming.sinks.tables import Write, append_arrow
 from streaming.tables import TOMBSTONES
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from streaming.columns import listener_hash, mark_of
 from streaming.ledger import Partition, end_offsets
-from streaming.sinks.delta import Write, append_arrow
 from streaming.sinks.erase import Offsets
+from streaming.sinks.tables import Write, append_arrow
 from streaming.staging import owner_of, silver_of
 from streaming.tables import ERASED, POSITION, dead_letters
 from streaming.tables import bronze as bronze_table

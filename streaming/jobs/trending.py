@@ -18,7 +18,7 @@ import structlog
 from streaming.events import EARLIEST
 from streaming.jobs import metrics
 from streaming.lake import Lake
-from streaming.sinks.charts import replace, replace_ticks
+from streaming.sinks.tables import replace, replace_ticks
 from streaming.tables import TRENDING_HISTORY, silver
 from streaming.topics import event_topics
 from streaming.transforms.charts import dated

@@ -46,11 +46,22 @@ class SparkCharts:
         rows = sum(self._lake.count_between(table, "timestamp", after=after, until=as_of) for table in COUNTED)
         if not rows:
             return ranked(SCORES.empty_table())
-        events = reduce(DataFrame.unionByName, [self._read(table).select(*_COLUMNS) for table in COUNTED])
+        holding = [("timestamp", ">", after.isoformat()), ("timestamp", "<=", as_of.isoformat())]
+        read = [self._read(table, holding).select(*_COLUMNS) for table in COUNTED]
+        events = reduce(DataFrame.unionByName, read)
         catalogue = owners(self._read(silver("catalog_songs")), self._read(silver("catalog_albums")))
         partitions = max(self._spark.sparkContext.defaultParallelism, -(-rows // _ROWS_PER_PARTITION))
         scores = trending(events, catalogue, window=window, as_of=as_of, partitions=partitions)
         return ranked(scores.toArrow())
 
-    def _read(self, table: Table) -> DataFrame:
+    def _read(self, table: Table, holding: list[tuple[str, str, str]] | None = None) -> DataFrame:
+        if self._lake.storage.format != "delta":
+            return self._read_files(table, holding)
         return self._spark.read.format("delta").load(self._lake.storage.uri(table))
+
+    def _read_files(self, table: Table, holding: list[tuple[str, str, str]] | None) -> DataFrame:
+        """Read a table without a log: its files by Spark, a catalogue's last values from here."""
+        rows = self._lake.dataset(table, holding)
+        if table.keeps_last:
+            return self._spark.createDataFrame(rows.to_table())
+        return self._spark.read.parquet(*rows.files)

@@ -39,7 +39,7 @@ from streaming.repair.compare import Difference, differences
 from streaming.repair.record import NAME as REDRIVE
 from streaming.repair.replay import Epoch, Step, bronze_spans, epochs, in_ranges
 from streaming.repair.switch import discard, finish, staged, switch
-from streaming.sinks.delta import Write, append_arrow
+from streaming.sinks.tables import Write, append_arrow
 from streaming.staging import MARKS, RAW, Piece, stage, to_bytes
 from streaming.tables import ERASED, TOMBSTONES, bronze, dead_letters
 from streaming.topics import log_topics, topics
@@ -94,6 +94,7 @@ def rebuild_silver(settings: Settings, *, dry_run: bool = False) -> Rebuilt:
         HaltedError: silver is halted.
         IntegrityError: bronze lacks positions that the ledger counts and nobody erased.
     """
+    settings.storage.require_delta("a rebuild")
     started = time.monotonic()
     if StreamClient(settings.stream_port).alive():
         raise UnavailableError(_RUNNING)

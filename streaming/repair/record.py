@@ -12,7 +12,7 @@ import structlog
 from streaming.jobs.consume import TopicReader
 from streaming.lake import Lake
 from streaming.repair.letters import Origin, read_origin, sent_origins
-from streaming.sinks.delta import Write, append_arrow, commit_files
+from streaming.sinks.tables import Write, append_arrow, commit_files
 from streaming.tables import REDRIVEN
 from streaming.topics.admin import required_topics
 
@@ -56,7 +56,7 @@ class Record:
         self._version = self._held(NAME)
 
     def _held(self, app_id: str) -> int | None:
-        return self._lake.open(REDRIVEN).transaction_version(app_id)
+        return self._lake.marks(REDRIVEN, [app_id])[app_id]
 
     @property
     def unfinished(self) -> bool:

@@ -105,6 +105,7 @@ def redrive(settings: Settings, wanted: Wanted, *, limit: int | None = None, dry
         UnavailableError: the broker does not answer or does not take a message.
         TimeoutExpiredError: another redrive runs.
     """
+    settings.storage.require_delta("a redrive")
     lake = Lake(settings.storage)
     if dry_run:
         outcome = Outcome()

@@ -20,8 +20,9 @@ import structlog
 from streaming.errors import IntegrityError
 from streaming.jobs.intake import NAME
 from streaming.lake import Lake
-from streaming.sinks.delta import Write, replace_files
+from streaming.sinks.delta import replace_files
 from streaming.sinks.files import DataFile, write_data_file
+from streaming.sinks.tables import Write
 from streaming.tables import ERASED, LEDGER, Table, tables
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def _journal_file(settings: Settings) -> Path:
 
 
 def _turn(settings: Settings, new: Lake, table: Table) -> _Turn:
-    held = settings.storage.delta(table).transaction_version(NAME)
-    staged = new.open(table).transaction_version(NAME)
+    held = Lake(settings.storage).marks(table, [NAME])[NAME]
+    staged = new.marks(table, [NAME])[NAME]
     # Batch numbers go on from this count, so it must pass those of both.
     leaves = max(held or 0, staged or 0) + 1
     return _Turn(table_id=table.id, held=held, leaves=leaves, files=list(_files(settings, new, table)))
@@ -163,7 +164,7 @@ def _files(settings: Settings, new: Lake, table: Table) -> Iterator[DataFile]:
 def _take(settings: Settings, turn: _Turn, rebuild_id: str) -> None:
     table = tables()[turn.table_id]
     storage = settings.storage
-    seen = storage.delta(table).transaction_version(NAME)
+    seen = Lake(storage).marks(table, [NAME])[NAME]
     if seen == turn.leaves:
         return
     if seen != turn.held:

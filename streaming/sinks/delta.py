@@ -1,45 +1,32 @@
-"""Every write to the lake's tables; each can be repeated and leaves the same rows."""
+"""Writes of `STORAGE_FORMAT=delta`: a commit is an entry of the table's log."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
-from streaming.errors import IntegrityError
+from streaming.errors import IntegrityError, UnavailableError
+from streaming.tables import TRENDING_HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     import pyarrow as pa
     from deltalake import DeltaTable
 
     from streaming.sinks.files import DataFile
+    from streaming.sinks.tables import Write
     from streaming.storage import Storage
     from streaming.tables import Table
 
 _LATER: Final = "new.kafka_topic_id <> held.kafka_topic_id OR new.kafka_offset > held.kafka_offset"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Write:
-    """Identity of a commit: what the writer last saw in the table, and what it leaves there.
-
-    Delta keeps a version for each app id. A writer that finds another one than it left is not alone, or is a replay
-    of what was done already, and must not write.
-
-    Attributes:
-        expected: by app id, the version that the table must hold; None where it holds none.
-        leaves: by app id, the version that it holds afterwards.
-        note: what the commit says of itself, such as the end offsets; never a value of a row.
-    """
-
-    expected: Mapping[str, int | None]
-    leaves: Mapping[str, int]
-    note: Mapping[str, Any]
+_ATTEMPTS: Final = 20
+"""Times that a commit is repeated which others get in the way of."""
 
 
 def commit_files(files: Sequence[DataFile], table: Table, storage: Storage, *, write: Write) -> None:
@@ -119,3 +106,51 @@ def upsert(records: pa.Table, table: Table, storage: Storage, *, note: Mapping[s
         .when_not_matched_insert(values, "NOT new.deleted")
         .execute()
     )
+
+
+def replace(chart: pa.Table, table: Table, storage: Storage, *, note: Mapping[str, Any]) -> None:
+    """Make a chart the table's only rows, in one commit; the versions before stay readable."""
+    write_deltalake(storage.delta(table), _shaped(chart, table), mode="overwrite", commit_properties=_properties(note))
+
+
+def replace_ticks(
+    charts: pa.Table, storage: Storage, *, window: str, ticks: Sequence[datetime], note: Mapping[str, Any]
+) -> None:
+    """Make some charts of a window the history's only ones of their ticks, in one commit.
+
+    A backfill and the service may write at once: the one whose ticks the other touched reads again and repeats.
+
+    Args:
+        charts: rows of the history, of these ticks only.
+        storage: where the lake lies.
+        window: name of the window.
+        ticks: ends of the charts; one without a row becomes an empty chart.
+        note: what the commit says of itself.
+
+    Raises:
+        UnavailableError: others kept writing the same ticks.
+    """
+    moments = ", ".join(f"'{tick.isoformat()}'" for tick in ticks)
+    failure: CommitFailedError | None = None
+    for _ in range(_ATTEMPTS):
+        try:
+            write_deltalake(
+                storage.delta(TRENDING_HISTORY),
+                _shaped(charts, TRENDING_HISTORY),
+                mode="overwrite",
+                predicate=f"\"window\" = '{window}' and as_of in ({moments})",
+                commit_properties=_properties(note),
+            )
+        except CommitFailedError as error:
+            failure = error
+        else:
+            return
+    raise UnavailableError(f"{TRENDING_HISTORY.id} is written by others all the time: {failure}") from failure
+
+
+def _shaped(rows: pa.Table, table: Table) -> pa.Table:
+    return rows.select(table.schema.names).cast(table.schema)
+
+
+def _properties(note: Mapping[str, Any]) -> CommitProperties:
+    return CommitProperties(custom_metadata={"userMetadata": json.dumps(note)})

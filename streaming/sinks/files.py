@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DataFile(msgspec.Struct, frozen=True):
-    """One Parquet file in a table's folder.
+    """One Parquet file of a table.
 
     Attributes:
         table_id: whose folder.
@@ -47,10 +47,9 @@ class DataFile(msgspec.Struct, frozen=True):
         """The table it is of."""
         return tables()[self.table_id]
 
-    @property
-    def place(self) -> str:
-        """Where it lies below the lake's root."""
-        return f"{self.table_id}/{self.name}"
+    def place(self, storage: Storage) -> str:
+        """Return where it lies below the lake's root until a commit takes it."""
+        return f"{storage.staging(self.table_id)}/{self.name}"
 
     def added(self) -> AddAction:
         """Return the entry of the Delta log that makes it part of its table."""
@@ -77,7 +76,7 @@ def write_data_file(rows: pa.Table, table: Table, storage: Storage) -> DataFile:
     return DataFile(
         table_id=table.id,
         name=name,
-        size=storage.write_parquet(content, f"{table.id}/{name}"),
+        size=storage.write_parquet(content, f"{storage.staging(table.id)}/{name}"),
         rows=content.num_rows,
         stats=json.dumps(_stats(content, table)),
         written_ms=time.time_ns() // 1_000_000,
@@ -86,7 +85,7 @@ def write_data_file(rows: pa.Table, table: Table, storage: Storage) -> DataFile:
 
 def read_data_file(file: DataFile, storage: Storage) -> pa.Table:
     """Return the rows of a file in the order in which they were written."""
-    return storage.read_parquet(file.place, schema=file.table.schema)
+    return storage.read_parquet(file.place(storage), schema=file.table.schema)
 
 
 def _stats(rows: pa.Table, table: Table) -> dict[str, Any]:

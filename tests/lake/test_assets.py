@@ -17,7 +17,7 @@ from music_assets.defs.topic.assets import topic_assets
 from music_assets.defs.topic.checks import topic_checks
 from music_assets.resources import PlatformResource
 from music_assets.settings import Settings
-from streaming.sinks.delta import Write, append_arrow
+from streaming.sinks.tables import Write, append_arrow
 from streaming.spark import spark_config
 from streaming.tables import LEDGER, silver
 from tests.streaming.conftest import Platform, engine, event, platform

@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from streaming.errors import IntegrityError, UnavailableError
 from streaming.lake import Lake
-from streaming.sinks.delta import Write, append_arrow
+from streaming.sinks.tables import Write, append_arrow
 from streaming.storage import Storage
 from streaming.tables import TRENDING_1H, TRENDING_HISTORY, silver, tables
 

@@ -20,7 +20,7 @@ from streaming.repair.letters import Wanted
 from streaming.repair.rebuild import rebuild_silver
 from streaming.repair.redrive import redrive
 from streaming.repair.switch import staged
-from streaming.sinks.delta import Write, append_arrow
+from streaming.sinks.tables import Write, append_arrow
 from streaming.tables import ERASED, TOMBSTONES, tables
 from tests.streaming.conftest import BRONZE, Platform, event, recreate_topics
 from tests.streaming.test_redrive import fixed

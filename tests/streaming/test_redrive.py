@@ -119,7 +119,7 @@ def test_a_forgotten_listener_is_not_sent_again(platform: Platform) -> None:
     import pyarrow as pa
 
     from streaming.columns import listener_hash
-    from streaming.sinks.delta import Write, append_arrow
+    from streaming.sinks.tables import Write, append_arrow
 
     platform.put("events_listens", {**event(1), "user_id": "gone", "timestamp": "never"}, b"{")
     platform.run()

@@ -13,7 +13,7 @@ from streaming.errors import IntegrityError, UnavailableError
 from streaming.jobs import intake
 from streaming.ledger import Totals, totals
 from streaming.parse import Reason, Rejection
-from streaming.sinks import delta
+from streaming.sinks import tables as sinks
 from streaming.staging import stage
 from streaming.tables import LEDGER
 from streaming.topics import admin
@@ -243,8 +243,8 @@ def test_a_second_writer_is_refused(platform: Platform) -> None:
     platform.put("events_listens", event(1))
     platform.run()
     rows = platform.lake.read(LEDGER)
-    write = delta.Write(expected={"test": None}, leaves={"test": 1}, note={})
-    delta.append_arrow(rows, LEDGER, platform.settings.storage, write=write)
+    write = sinks.Write(expected={"test": None}, leaves={"test": 1}, note={})
+    sinks.append_arrow(rows, LEDGER, platform.settings.storage, write=write)
     with pytest.raises(IntegrityError, match="does a second one write"):
-        delta.append_arrow(rows, LEDGER, platform.settings.storage, write=write)
+        sinks.append_arrow(rows, LEDGER, platform.settings.storage, write=write)
     assert platform.lake.count(LEDGER) == 2 * rows.num_rows

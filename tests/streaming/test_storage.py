@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 from deltalake.exceptions import DeltaError
+from pydantic import ValidationError
 
+from music_assets.stack.jars import needed
 from streaming.errors import ConfigurationError, IntegrityError, TimeoutExpiredError, UnavailableError
 from streaming.jobs import object_lease
 from streaming.jobs.lease import lease
 from streaming.lake import Lake
-from streaming.sinks.delta import Write, append_arrow
-from streaming.storage import ObjectStore, Storage
+from streaming.object_store import ObjectStore
+from streaming.sinks.tables import Write, append_arrow
+from streaming.spark import session, spark_config
+from streaming.storage import Storage
 from streaming.tables import REDRIVEN
 from tests.fixtures.ports import free_ports
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streaming.settings import Settings
     from tests.conftest import MakeSettings
     from tests.fixtures.s3 import S3Server
@@ -48,6 +54,29 @@ def test_what_is_of_this_machine_stays_on_it(make_settings: MakeSettings) -> Non
     assert there.checkpoint_root != make_settings(lakehouse_path="s3a://music/other").checkpoint_root
     with pytest.raises(ConfigurationError, match="LAKEHOUSE_PATH=s3a://music/lake is no folder"):
         _ = there.storage.folder
+
+
+def test_hadoop_is_loaded_and_fetched_only_for_an_object_store(make_settings: MakeSettings, tmp_path: Path) -> None:
+    for name in ("spark", "s3"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.jar").touch()
+    common = {"jars_path": tmp_path, "s3_endpoint": "http://store:9000", "s3_secret_key": "the-secret"}
+    here, there = make_settings(**common), make_settings(**common, lakehouse_path="s3a://music/lake")
+    assert needed(here) == ("kafka", "spark")
+    assert needed(there) == ("kafka", "spark", "s3")
+    plain, s3a = spark_config(here), spark_config(there)
+    assert plain["spark.jars"] == str(tmp_path / "spark" / "spark.jar")
+    assert s3a["spark.jars"] == f"{plain['spark.jars']},{tmp_path / 's3' / 's3.jar'}"
+    assert not [name for name in plain if "s3a" in name]
+    assert s3a["spark.hadoop.fs.s3a.endpoint"] == "http://store:9000"
+    (tmp_path / "s3" / "s3.jar").unlink()
+    with pytest.raises(ConfigurationError, match=r"no jars in .*s3; fetch them with `music jars`"):
+        session(there)
+
+
+def test_parquet_needs_a_disk(make_settings: MakeSettings) -> None:
+    with pytest.raises(ValidationError, match="STORAGE_FORMAT=parquet needs a LAKEHOUSE_PATH on a disk"):
+        make_settings(lakehouse_path="s3a://music/lake", storage_format="parquet")
 
 
 def test_a_store_that_is_away_is_named(make_settings: MakeSettings) -> None:
