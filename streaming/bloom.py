@@ -21,7 +21,37 @@ _BITS: Final = 4
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-class BloomFilter:
+def look(folder: Path) -> BloomView | None:
+    """Return what a filter holds now, for another process; None where there is none to believe, as on another machine.
+
+    What is added meanwhile it may know or not.
+    """
+    stamp = folder / "boot"
+    if not stamp.exists() or stamp.read_text() != _boot():
+        return None
+    return BloomView([np.memmap(path, np.uint64, mode="r") for path in _stages(folder)])
+
+
+class BloomView:
+    """The bits of a filter.
+
+    Args:
+        stages: its filters.
+    """
+
+    def __init__(self, stages: list[np.memmap[Any, np.dtype[np.uint64]]]) -> None:
+        self._stages = stages
+
+    def maybe(self, digests: Digests) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which digests may have been added; False is certain."""
+        found = np.zeros(len(digests), bool)
+        bits = _bits(digests)
+        for stage in self._stages:
+            found |= (stage[_words(digests, len(stage))] & bits) == bits
+        return found
+
+
+class BloomFilter(BloomView):
     """The filter of one index.
 
     Args:
@@ -30,14 +60,13 @@ class BloomFilter:
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__([])
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._stages: list[np.memmap[Any, np.dtype[np.uint64]]] = []
         self._held = 0
         self.trusted = self._stamp().exists() and self._stamp().read_text() == _boot()
         if self.trusted:
-            paths = sorted(folder.glob("stage-*.bits"), key=lambda path: int(path.stem.removeprefix("stage-")))
-            self._stages = [np.memmap(path, np.uint64, mode="r+") for path in paths]
+            self._stages = [np.memmap(path, np.uint64, mode="r+") for path in _stages(folder)]
             # How full the last one is was not written down: counting its bits tells.
             self._held = self._filled() if self._stages else 0
         else:
@@ -53,14 +82,6 @@ class BloomFilter:
         """Say that the filter holds all that it should."""
         self._stamp().write_text(_boot())
         self.trusted = True
-
-    def maybe(self, digests: Digests) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which digests may have been added; False is certain."""
-        found = np.zeros(len(digests), bool)
-        bits = _bits(digests)
-        for stage in self._stages:
-            found |= (stage[_words(digests, len(stage))] & bits) == bits
-        return found
 
     def add(self, digests: Digests) -> None:
         """Add digests; must come before what it guards is written."""
@@ -86,6 +107,26 @@ class BloomFilter:
 
     def _stamp(self) -> Path:
         return self._folder / "boot"
+
+
+def halves(digests: np.ndarray[Any, Any]) -> Digests:
+    """Return digests of 16 bytes each as what a filter takes."""
+    return np.ascontiguousarray(digests).view(np.uint64).reshape(-1, 2)
+
+
+def repeated(digests: Digests) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which digests may stand more than once: equal halves are enough for a second look."""
+    half = digests[:, 0]
+    order = np.argsort(half, kind="stable")
+    same = half[order][1:] == half[order][:-1]
+    found = np.zeros(len(half), bool)
+    found[order[1:][same]] = True
+    found[order[:-1][same]] = True
+    return found
+
+
+def _stages(folder: Path) -> list[Path]:
+    return sorted(folder.glob("stage-*.bits"), key=lambda path: int(path.stem.removeprefix("stage-")))
 
 
 def _words(digests: Digests, words: int) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from rocksdict import Options, Rdict, WriteBatch
 
-from streaming.bloom import BloomFilter
+from streaming.bloom import BloomFilter, halves, repeated
 from streaming.columns import DIGEST_BYTES
 from streaming.ledger import Partition
 
@@ -96,11 +96,16 @@ class ClaimIndex:
         options = Options(raw_mode=True)
         options.create_if_missing(create_if_missing=True)
         self._db = Rdict(str(self._path / "rocksdb"), options)
-        self._bloom = BloomFilter(self._path / "bloom")
+        self._bloom = BloomFilter(self.filter_folder)
         if not self._bloom.trusted:
             for digests in self._digests():
-                self._bloom.add(_halves(digests))
+                self._bloom.add(halves(digests))
             self._bloom.trust()
+
+    @property
+    def filter_folder(self) -> Path:
+        """Folder of the filter, into which other processes of this machine may look."""
+        return self._path / "bloom"
 
     def close(self) -> None:
         """Release the folder."""
@@ -124,7 +129,8 @@ class ClaimIndex:
         The first position holds an event_id. The same position again is a replay and counts as stored.
         """
         verdicts = np.zeros(len(claims.digests), np.int8)
-        suspects = np.flatnonzero(self._bloom.maybe(_halves(claims.digests)) | _repeated(claims.digests))
+        keys = halves(claims.digests)
+        suspects = np.flatnonzero(self._bloom.maybe(keys) | repeated(keys))
         if not len(suspects):
             return verdicts
         some = claims.take(suspects)
@@ -149,7 +155,7 @@ class ClaimIndex:
         batch = WriteBatch(raw_mode=True)
         for unsorted in claims:
             each = unsorted.take(_order(unsorted.digests))
-            self._bloom.add(_halves(each.digests))
+            self._bloom.add(halves(each.digests))
             for key, value in zip(each.digests.tolist(), _bytes(each.holders()), strict=True):
                 batch.put(key, value)
         known = {**self.ends(), **ends}
@@ -187,28 +193,13 @@ def as_digests(digests: list[bytes]) -> np.ndarray[Any, Any]:
     return np.frombuffer(b"".join(digests), f"V{DIGEST_BYTES}")
 
 
-def _halves(digests: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    return np.ascontiguousarray(digests).view(np.uint64).reshape(-1, 2)
-
-
 def _order(digests: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The database's own order, in which it takes keys at twice the speed."""
-    return np.argsort(_halves(digests)[:, 0].byteswap())
+    return np.argsort(halves(digests)[:, 0].byteswap())
 
 
 def _bytes(values: np.ndarray[Any, Any]) -> list[bytes]:
     return values.view(f"V{_HOLDER.itemsize}").tolist()  # type: ignore[no-any-return]
-
-
-def _repeated(digests: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which digests may stand more than once: equal halves are enough for a second look."""
-    half = _halves(digests)[:, 0]
-    order = np.argsort(half, kind="stable")
-    same = half[order][1:] == half[order][:-1]
-    found = np.zeros(len(half), bool)
-    found[order[1:][same]] = True
-    found[order[:-1][same]] = True
-    return found
 
 
 def _verdicts(claims: np.ndarray[Any, Any], holders: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int8]]:

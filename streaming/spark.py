@@ -54,7 +54,10 @@ def spark_config(settings: Settings) -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": str(settings.music_home / "spark-warehouse"),
         "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+        # At this value the size of a batch is not added up anew for every row, a fifth of the way to Python. So few
+        # rows that the largest messages a topic takes still fit.
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
         "spark.sql.streaming.metricsEnabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from streaming.bloom import BloomView, halves, look, repeated
 from streaming.columns import Columns, listener_hash, read_columns
 from streaming.sinks.files import DataFile, write_data_file
 from streaming.tables import UTC_MICROSECONDS, Table, bronze, dead_letters, silver
@@ -22,6 +24,7 @@ from streaming.topics import topics
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from streaming.storage import Storage
 
@@ -50,10 +53,14 @@ MARKS: Final = pa.schema(
     ]
 )
 """What the decision needs to know of each message: where it was, whether it is bad, what it claims and for whom, and
-when it happened, in microseconds. The valid ones come first, in the order of their data file, then the bad ones in
-the order of theirs. A catalogue record claims nothing."""
+when it happened, in microseconds. The valid ones come first, in the order of their data file, then those that are in no
+file yet, then the bad ones in the order of theirs. A catalogue record claims nothing."""
 
 _ROWS_PER_FILE: Final = 250_000
+_ROWS_AT_ONCE: Final = 20_000
+_BYTES_AT_ONCE: Final = 32 << 20
+_ROWS_TO_DOUBT: Final = 20_000
+"""A smaller file is written anew without its duplicates in no time; a second one beside it would cost readers more."""
 _BAD_LOGGED: Final = 10
 """Of a piece: a log that holds every message of a broken producer is of no use to anybody."""
 
@@ -76,6 +83,8 @@ class Piece(msgspec.Struct, frozen=True):
         marks: `MARKS` as an Arrow stream.
         good: data file of the valid ones, if there are any and the topic is a log.
         dead: data file of the bad ones, if there are any.
+        unsure: valid ones whose event id may have been there before, as an Arrow stream: no file has them, because
+            some would have to leave it again.
         records: valid records of a compacted topic as an Arrow stream: they are merged, not appended.
         reasons: how many bad ones there are by reason.
         bad: the first few bad ones, for the log.
@@ -88,10 +97,16 @@ class Piece(msgspec.Struct, frozen=True):
     records: bytes | None
     reasons: dict[str, int]
     bad: list[Bad] = []
+    unsure: bytes | None = None
 
 
 def stage(
-    batches: Iterable[pa.RecordBatch], *, topic_ids: Mapping[str, str], now: datetime, storage: Storage
+    batches: Iterable[pa.RecordBatch],
+    *,
+    topic_ids: Mapping[str, str],
+    now: datetime,
+    storage: Storage,
+    claimed: Path | None = None,
 ) -> Iterator[Piece]:
     """Stage messages; holds at most a file's rows of each topic in memory.
 
@@ -100,16 +115,36 @@ def stage(
         topic_ids: the broker's id of each topic.
         now: when this batch is taken in.
         storage: where the lake lies.
+        claimed: folder of the filter of the event ids that are claimed, where this machine has it.
     """
+    filter_ = look(claimed) if claimed is not None else None
     waiting: dict[str, _Part] = defaultdict(_Part)
-    for batch in batches:
+    for batch in _grouped(batches):
         for topic, messages in _by_topic(batch):
             part = waiting[topic]
             part.add(*_read(topic, messages, topic_ids[topic], now))
             if part.count >= _ROWS_PER_FILE:
-                yield waiting.pop(topic).piece(topic, storage)
+                yield waiting.pop(topic).piece(topic, storage, filter_)
     for topic, part in waiting.items():
-        yield part.piece(topic, storage)
+        yield part.piece(topic, storage, filter_)
+
+
+def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Put small batches together: a call for each column of each costs more than to copy them."""
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        group.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield _one(group)
+            group, rows, size = [], 0, 0
+    if group:
+        yield _one(group)
+
+
+def _one(group: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return group[0] if len(group) == 1 else pa.concat_batches(group)
 
 
 def stage_raw(
@@ -200,19 +235,41 @@ class _Part:
             if more.num_rows:
                 held.append(more)
 
-    def piece(self, topic: str, storage: Storage) -> Piece:
+    def piece(self, topic: str, storage: Storage, claimed: BloomView | None) -> Piece:
         compacted = topics()[topic].compacted
         good = pa.concat_tables(self._good) if self._good else None
         dead = pa.concat_tables(self._dead) if self._dead else None
+        unsure = None
+        if good and claimed and not compacted and good.num_rows >= _ROWS_TO_DOUBT:
+            marks = pa.concat_tables(self._marks)
+            doubt = pa.array(_doubted(marks, claimed))
+            sure = pc.invert(doubt)
+            unsure, good = good.filter(doubt), good.filter(sure)
+            self._marks = [marks.filter(sure), marks.filter(doubt)]
         return Piece(
             topic=topic,
             marks=to_bytes(pa.concat_tables([*self._marks, *self._dead_marks])),
+            unsure=to_bytes(unsure) if unsure else None,
             good=write_data_file(good, silver_of(topic), storage) if good and not compacted else None,
             dead=write_data_file(dead, dead_letters(topic), storage) if dead else None,
             records=to_bytes(good) if good and compacted else None,
             reasons=_counts(dead) if dead else {},
             bad=_first_bad(dead) if dead else [],
         )
+
+
+def _doubted(marks: pa.Table, claimed: BloomView) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows may have an event id that was there before: the decision knows, and this spares it most rows."""
+    keys = halves(fixed(marks, "digest"))
+    doubted: np.ndarray[Any, np.dtype[np.bool_]] = claimed.maybe(keys) | repeated(keys)
+    return doubted
+
+
+def fixed(marks: pa.Table, name: str) -> np.ndarray[Any, Any]:
+    """Return a column of digests or hashes as an array of their bytes."""
+    column = marks.column(name).combine_chunks()
+    width = column.type.byte_width
+    return np.frombuffer(column.buffers()[1], f"V{width}", count=len(column), offset=column.offset * width)
 
 
 def silver_of(topic: str) -> Table:

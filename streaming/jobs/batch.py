@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from streaming.claims import ClaimIndex, Claims, Verdict
 from streaming.errors import IntegrityError
 from streaming.ledger import Partition
-from streaming.staging import Piece, from_bytes
+from streaming.staging import Piece, fixed, from_bytes
 from streaming.topics import topics
 
 Written = Mapping[tuple[str, int, int], str]
@@ -170,17 +170,11 @@ def _mark_written(
 
 
 def _claims(topic_id: str, marks: pa.Table) -> Claims:
-    def fixed(name: str) -> np.ndarray[Any, Any]:
-        column = marks.column(name).combine_chunks()
-        width = column.type.byte_width
-        data = column.buffers()[1]
-        return np.frombuffer(data, f"V{width}", count=len(column), offset=column.offset * width)
-
     return Claims(
         topic_id,
-        fixed("digest"),
-        fixed("listener"),
-        fixed("payload"),
+        fixed(marks, "digest"),
+        fixed(marks, "listener"),
+        fixed(marks, "payload"),
         marks.column("partition").to_numpy(),
         marks.column("offset").to_numpy(),
     )

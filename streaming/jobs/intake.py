@@ -92,6 +92,7 @@ class Intake:
         self._versions = {table.id: self._version(table) for table in tables().values()}
         self._brake = Brake(settings)
         index = ClaimIndex(settings.checkpoint_root / NAME / "claims")
+        self.claimed = index.filter_folder
         self._known = Known(index=index, written=read_written(self._lake, self._ends), forgotten=forgotten(self._lake))
         catch_up(index, self._lake, {**ledger, **self._ends})
         self._claims = {topic.name: self._lake.count(silver_of(topic.name)) for topic in log_topics()}
@@ -185,12 +186,21 @@ class Intake:
     ) -> dict[str, list[DataFile]]:
         """The files to commit by table id: as they were staged, without the rows that are not to be written."""
         files: dict[str, list[DataFile]] = defaultdict(list)
+        unsure: dict[str, list[pa.Table]] = defaultdict(list)
         for piece, keep in zip(pieces, decision.keep, strict=True):
             good = len(keep) - sum(piece.reasons.values())
-            for file, mask in ((piece.good, keep[:good]), (piece.dead, keep[good:])):
+            doubted = from_bytes(piece.unsure) if piece.unsure else None
+            sure = good - (doubted.num_rows if doubted else 0)
+            if doubted:
+                unsure[piece.topic].append(doubted.filter(pa.array(keep[sure:good])))
+            for file, mask in ((piece.good, keep[:sure]), (piece.dead, keep[good:])):
                 left = _without(file, mask, self._storage) if file is not None else None
                 if left is not None:
                     files[left.table_id].append(left)
+        for topic, parts in unsure.items():
+            rows, table = pa.concat_tables(parts), silver_of(topic)
+            if rows.num_rows:
+                files[table.id].append(write_data_file(rows, table, self._storage))
         for topic, positions in decision.foreign.items():
             if positions:
                 letters = self._foreign(topic, with_headers(raw(topic, positions)), now)

@@ -113,7 +113,14 @@ class PythonSilver:
             return
         planned = {Partition(self._topics[name].topic_id, number): end for (name, number), end in reader.ends.items()}
         started, now = time.monotonic(), datetime.now(UTC)
-        pieces = list(stage(batches, topic_ids=self._intake.topic_ids, now=now, storage=self._settings.storage))
+        staged = stage(
+            batches,
+            topic_ids=self._intake.topic_ids,
+            now=now,
+            storage=self._settings.storage,
+            claimed=self._intake.claimed,
+        )
+        pieces = list(staged)
         self._intake.take(
             pieces, planned, now=now, raw=partial(at_positions, batches), staging_seconds=time.monotonic() - started
         )

@@ -163,6 +163,7 @@ class SparkSilver:
             topic_ids=self._checkpoint.topic_ids,
             now=now,
             storage=self._settings.storage,
+            claimed=self._intake.claimed,
             tasks=min(self._spark.sparkContext.defaultParallelism, 1 + rows // _ROWS_PER_TASK),
         )
         raw = partial(at_positions, messages)

@@ -14,6 +14,7 @@ from streaming.staging import Piece, stage, stage_raw
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Set
     from datetime import datetime
+    from pathlib import Path
 
     from pyspark.sql import DataFrame
 
@@ -34,7 +35,13 @@ def as_messages(kafka: DataFrame) -> DataFrame:
 
 
 def stage_messages(
-    messages: DataFrame, *, topic_ids: Mapping[str, str], now: datetime, storage: Storage, tasks: int
+    messages: DataFrame,
+    *,
+    topic_ids: Mapping[str, str],
+    now: datetime,
+    storage: Storage,
+    claimed: Path,
+    tasks: int,
 ) -> list[Piece]:
     """Parse every message and write it to a data file that no commit names yet.
 
@@ -43,9 +50,10 @@ def stage_messages(
         topic_ids: the broker's id of each topic.
         now: when this batch is taken in.
         storage: where the lake lies.
+        claimed: folder of the filter of claimed event ids, for tasks on this machine.
         tasks: how many work at it; each leaves a file per table.
     """
-    work = partial(stage, topic_ids=dict(topic_ids), now=now, storage=storage)
+    work = partial(stage, topic_ids=dict(topic_ids), now=now, storage=storage, claimed=claimed)
     return _run(messages, work, tasks)
 
 

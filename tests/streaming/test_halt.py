@@ -56,11 +56,11 @@ def test_after_a_fix_the_same_messages_come_in(platform: Platform, monkeypatch: 
     assert platform.problems() == []
 
 
-def blind(batches, *, topic_ids, now, storage):  # type: ignore[no-untyped-def]
+def blind(batches, *, now, **options):  # type: ignore[no-untyped-def]
     """A release whose parser refuses everything."""
     from datetime import timedelta
 
-    yield from staging.stage(batches, topic_ids=topic_ids, now=now - timedelta(days=365 * 30), storage=storage)
+    yield from staging.stage(batches, now=now - timedelta(days=365 * 30), **options)
 
 
 def test_a_stray_bad_message_halts_nothing(platform: Platform) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 import pytest
 
-from streaming import columns
+from streaming import columns, staging
 from streaming.errors import IntegrityError, UnavailableError
 from streaming.jobs import intake
 from streaming.ledger import Totals, totals
@@ -138,7 +138,7 @@ def test_a_parser_deployed_between_two_commits_puts_no_message_in_both_or_neithe
     assert platform.problems() == []
 
 
-def swapped(batches, *, topic_ids, now, storage):  # type: ignore[no-untyped-def]
+def swapped(batches, **options):  # type: ignore[no-untyped-def]
     """The parser of another release: `{` is an event, event-1 is not."""
     real, plain = columns.parse, columns._PLAIN_ITEM
 
@@ -151,7 +151,7 @@ def swapped(batches, *, topic_ids, now, storage):  # type: ignore[no-untyped-def
 
     columns.parse, columns._PLAIN_ITEM = other, "no id is plain"
     try:
-        yield from stage(batches, topic_ids=topic_ids, now=now, storage=storage)
+        yield from stage(batches, **options)
     finally:
         columns.parse, columns._PLAIN_ITEM = real, plain
 
@@ -173,6 +173,23 @@ def test_a_recreated_topic_is_new_but_its_events_are_not(platform: Platform) -> 
     platform.put("events_clicks", event(3, kind="click"), event(50, kind="click"))
     platform.run()
     assert totals(platform.lake)["events_clicks"] == Totals(received=10, stored=9, duplicate=1)
+    assert platform.problems() == []
+
+
+def test_what_may_be_a_duplicate_waits_for_the_decision_and_is_stored_once(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "_ROWS_TO_DOUBT", 1)
+    platform.put("events_listens", *(event(number) for number in range(20)))
+    platform.run()
+    other = event(5, user_id="another")
+    platform.put(
+        "events_listens", event(3), event(30), event(31), b"{", event(31), event(32), event(4, source="x"), other
+    )
+    platform.run()
+    assert ids(platform) == sorted(f"event-{number}" for number in [*range(20), 30, 31, 32])
+    total = totals(platform.lake)["events_listens"]
+    assert (total.stored, total.duplicate, total.dead_lettered, total.event_id_conflicts) == (23, 3, 2, 1)
     assert platform.problems() == []
 
 
