@@ -58,6 +58,12 @@ def spark_config(settings: Settings) -> dict[str, str]:
         # rows that the largest messages a topic takes still fit.
         "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+        # Every read of Kafka keeps its consumers and what they fetched, 8 MB a partition, for the next batch of the
+        # same query. Bronze is a new query each time: after the default of 5 minutes a third of the heap is theirs.
+        "spark.kafka.consumer.cache.timeout": "10s",
+        "spark.kafka.consumer.cache.evictorThreadRunInterval": "5s",
+        "spark.kafka.consumer.fetchedData.cache.timeout": "10s",
+        "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval": "5s",
         "spark.sql.streaming.metricsEnabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
