@@ -53,11 +53,11 @@ def test_status_works_when_everything_is_down(run: Music, make_settings) -> None
 
 
 def test_a_wrong_setting_is_one_line_and_exit_code_1(run: Music, make_settings) -> None:
-    said = run(make_settings(), "status", STORAGE_FORMAT="parquet")
+    said = run(make_settings(), "status", LAKEHOUSE_PATH="gs://bucket")
 
     assert said.returncode == 1
     assert said.stdout == ""
-    assert said.stderr == "STORAGE_FORMAT=parquet is not supported yet; valid: delta\n"
+    assert said.stderr == "LAKEHOUSE_PATH=gs://bucket is not supported; valid: a local path, s3a://bucket/prefix\n"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "nonsense"])
