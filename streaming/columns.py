@@ -97,7 +97,7 @@ class _Reader:
             rows=rows,
             at=index,
             digests=[*map(_digest, ids), *(mark[0] for mark in marks)],
-            listeners=[*map(listener_hash, map(attrgetter("user_id"), plain)), *(mark[1] for mark in marks)],
+            listeners=[*_listener_hashes(list(map(attrgetter("user_id"), plain))), *(mark[1] for mark in marks)],
             payloads=[*map(_payload, map(_encode, plain)), *(mark[2] for mark in marks)],
             rejected=rejected,
         )
@@ -241,6 +241,11 @@ def listener_hash(listener: str) -> bytes:
         content = listener.encode(errors="surrogateescape")
         found = known[listener] = hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
     return found
+
+
+def _listener_hashes(listeners: list[str]) -> list[bytes]:
+    known = list(map(_listener_cache().get, listeners))
+    return [found or listener_hash(listener) for found, listener in zip(known, listeners, strict=True)]
 
 
 def _read_one(topic: Topic, key: bytes | None, value: bytes | None, *, now: datetime) -> Row | Rejection:

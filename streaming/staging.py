@@ -57,7 +57,8 @@ when it happened, in microseconds. The valid ones come first, in the order of th
 file yet, then the bad ones in the order of theirs. A catalogue record claims nothing."""
 
 _ROWS_PER_FILE: Final = 250_000
-_ROWS_AT_ONCE: Final = 20_000
+_ROWS_AT_ONCE: Final = 4_000
+"""Read together: fewer cost more calls, more fall out of the processor's cache between two columns."""
 _BYTES_AT_ONCE: Final = 32 << 20
 _ROWS_TO_DOUBT: Final = 20_000
 """A smaller file is written anew without its duplicates in no time; a second one beside it would cost readers more."""
@@ -130,21 +131,23 @@ def stage(
 
 
 def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Put small batches together: a call for each column of each costs more than to copy them."""
+    """Make batches of a good size: small ones are put together, large ones cut."""
     group: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
         group.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
-            yield _one(group)
+            yield from _cut(group)
             group, rows, size = [], 0, 0
     if group:
-        yield _one(group)
+        yield from _cut(group)
 
 
-def _one(group: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return group[0] if len(group) == 1 else pa.concat_batches(group)
+def _cut(group: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    whole = group[0] if len(group) == 1 else pa.concat_batches(group)
+    for start in range(0, whole.num_rows, _ROWS_AT_ONCE):
+        yield whole.slice(start, _ROWS_AT_ONCE)
 
 
 def stage_raw(
