@@ -1,7 +1,7 @@
 """The command `music bench`."""
 
+import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,7 +24,9 @@ def _group() -> None:
 def stream(
     *,
     mode: Annotated[str, typer.Option(help="throughput, dedup, latency, catchup or soak.")] = "throughput",
-    json: Annotated[Path | None, typer.Option(help="Where every raw figure goes.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
+    ] = False,
     engine: Annotated[str | None, typer.Option(help="Of all modes but throughput: spark or python.")] = None,
     events: Annotated[int | None, typer.Option(min=100, help="Messages in Kafka.")] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Timed runs of each side.")] = None,
@@ -41,16 +43,16 @@ def stream(
     given = {"engine": engine, "events": events, "repeat": repeat, "sides": sides, "trending_rows": trending_rows,
              "sizes": sizes, "rate": rate, "minutes": minutes, "warm_up_seconds": warm_up_seconds}  # fmt: skip
     options = options_of(mode_of(mode), given)
-    console, started = Console(), time.monotonic()
+    console, started = Console(stderr=json), time.monotonic()
     if not console.is_terminal:
-        console = Console(width=_WIDTH)
+        console = Console(stderr=json, width=_WIDTH)
 
     def say(sentence: str) -> None:
         console.print(f"{time.monotonic() - started:7.1f} s  {sentence}", highlight=False, markup=False)
 
     report = run(options, settings(), say)
-    if json is not None:
-        report.write(json)
+    if json:
+        sys.stdout.write(report.as_json())
     report.show(console)
     if report.missed:
         raise typer.Exit(1)

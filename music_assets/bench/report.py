@@ -11,7 +11,6 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -87,13 +86,6 @@ class Report:
         content = {name: value for name, value in asdict(self).items() if name != "tables"}
         content["requirements"] = [{**asdict(each), "met": each.met} for each in self.requirements]
         return json.dumps(content, indent=2, default=str) + "\n"
-
-    def write(self, path: Path) -> None:
-        """Write the JSON, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f"{path.suffix}.unfinished")
-        unfinished.write_text(self.as_json(), encoding="utf-8")
-        unfinished.replace(path)
 
     def show(self, console: Console) -> None:
         """Print tables, requirements and notes."""
