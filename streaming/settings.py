@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         900, ge=1, le=86_400, description="Time between ticks of the 24 h trending."
     )
     max_offsets_per_trigger: int = Field(
-        500_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
+        1_000_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
     )
     halt_dead_letter_share: float = Field(
         0.5, gt=0, le=1, description="Share of bad messages of a topic above which silver halts; 1: never."

@@ -35,7 +35,9 @@ from streaming.topics import log_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
+    from streaming.claims import Claims
     from streaming.jobs.batch import Mask, Rank
     from streaming.settings import Settings
     from streaming.storage import Storage
@@ -91,6 +93,8 @@ class Intake:
         self._ends = {**begins(states, ledger), **(start or {}), **known}
         self._versions = {table.id: self._version(table) for table in tables().values()}
         self._brake = Brake(settings)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="claims")
+        self._remembering: Future[None] | None = None
         index = ClaimIndex(settings.checkpoint_root / NAME / "claims")
         self.claimed = index.filter_folder
         self._known = Known(index=index, written=read_written(self._lake, self._ends), forgotten=forgotten(self._lake))
@@ -100,7 +104,11 @@ class Intake:
 
     def close(self) -> None:
         """Release the index."""
-        self._known.index.close()
+        try:
+            self._await_claims()
+        finally:
+            self._beside.shutdown()
+            self._known.index.close()
 
     @property
     def ends(self) -> dict[Partition, int]:
@@ -137,6 +145,8 @@ class Intake:
             UnavailableError: the guard says that a topic is another one now.
         """
         clock = _Clock(stage=staging_seconds)
+        self._await_claims()
+        clock.lap("await")
         ranges = self.ranges(planned)
         decision = decide(pieces, self.topic_ids, self._known, rank=rank)
         rows = self._ledger_rows(ranges, decision)
@@ -154,10 +164,20 @@ class Intake:
         self._append(pa.Table.from_pylist([{**row, **about} for row in rows], LEDGER.schema), LEDGER, note=note)
         clock.lap("ledger")
         self._ends.update(planned)
-        self._known.index.add(decision.claims, planned)
+        # Beside the staging of the next batch, which needs them only when it is decided.
+        self._remembering = self._beside.submit(self._remember, decision.claims, dict(planned))
         self._brake.passed(_by_topic(planned, self._names))
-        clock.lap("claims")
         self._tell(pieces, rows, {**added, LEDGER.id: len(rows)}, clock)
+
+    def _remember(self, claims: list[Claims], ends: Mapping[Partition, int]) -> None:
+        started = time.monotonic()
+        self._known.index.add(claims, ends)
+        log.debug("claims_remembered", query=NAME, seconds=round(time.monotonic() - started, 3))
+
+    def _await_claims(self) -> None:
+        if self._remembering is not None:
+            self._remembering.result()
+            self._remembering = None
 
     def _ledger_rows(self, ranges: Mapping[Partition, tuple[int, int]], decision: Decision) -> list[dict[str, Any]]:
         unplanned = decision.counts.keys() - ranges.keys()
