@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ENDS: Final = b"ends"
+_FILES: Final = b"files"
 _FORMAT: Final = b"format"
 _VERSION: Final = b"3"
 _HOLDER: Final = np.dtype(
@@ -122,6 +123,15 @@ class ClaimIndex:
         """Return, by partition, the offset up to which the index knows silver."""
         held = self._db.get(_ENDS)
         return {Partition(topic_id, number): end for topic_id, number, end in json.loads(held)} if held else {}
+
+    def files(self) -> set[str]:
+        """Return silver's data files all of whose rows the index holds."""
+        held = self._db.get(_FILES)
+        return set(json.loads(held)) if held else set()
+
+    def know(self, files: set[str]) -> None:
+        """Remember that the index holds all rows of these data files, instead of those it remembered before."""
+        self._db[_FILES] = json.dumps(sorted(files)).encode()
 
     def judge(self, claims: Claims) -> np.ndarray[Any, np.dtype[np.int8]]:
         """Return the `Verdict` of each event, the earlier of two first.

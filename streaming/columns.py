@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -27,12 +28,13 @@ from streaming.topics import topics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from streaming.topics import Topic
 
 _PLAIN_ITEM: Final = "^(track|artist|album):[!-~]"
 """An item id that is written out: what is not (a bare id, a blank one, an unknown kind) takes the long way."""
+
+_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 DIGEST_BYTES: Final = 16
 HASH_BYTES: Final = 8
@@ -199,6 +201,27 @@ def mark_of(topic: str, row: Row) -> tuple[bytes, bytes, bytes]:
         listener_hash(row["user_id"]),
         _payload(_encode(content)),
     )
+
+
+def marks_of(topic: str, rows: pa.RecordBatch) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return the digests and hashes of silver's rows, as `mark_of` does of one."""
+    defaults = _defaults(topic)
+    columns = [_plain_values(rows.column(name)) for name in defaults]
+    known = list(defaults.items())
+    contents = (
+        {name: value for (name, default), value in zip(known, row, strict=True) if value != default}
+        for row in zip(*columns, strict=True)
+    )
+    ids = map(_prefix(topic).__add__, map(str.encode, rows.column("event_id").to_pylist()))
+    listeners = _listener_hashes(rows.column("user_id").to_pylist())
+    return list(map(_digest, ids)), listeners, list(map(_payload, map(_encode, contents)))
+
+
+def _plain_values(column: pa.Array) -> list[Any]:
+    """A column's values; Arrow takes far longer for a time with a zone than for its number."""
+    if column.type != UTC_MICROSECONDS:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    return [None if at is None else _START + timedelta(microseconds=at) for at in column.cast(pa.int64()).to_pylist()]
 
 
 @cache

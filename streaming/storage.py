@@ -29,6 +29,8 @@ SCHEME: Final = "s3a://"
 STAGING: Final = "_staging"
 """Folder of files that no commit named yet, where any file in a table's own folder counts."""
 _COMPRESSION: Final = "zstd"
+_DIFFERING: Final = frozenset({"event_id", "kafka_offset", "timestamp", "kafka_timestamp", "value"})
+"""Columns that rarely say the same twice: a dictionary of them costs time and space."""
 _LOCAL: Final = LocalFileSystem()
 
 
@@ -144,7 +146,8 @@ class Storage:
             name: its place below the root; the folder is there.
         """
         with self.files.open_output_stream(self.path(name)) as out:
-            pq.write_table(rows, out, compression=_COMPRESSION, compression_level=1)
+            repeating = [name for name in rows.schema.names if name not in _DIFFERING]
+            pq.write_table(rows, out, compression=_COMPRESSION, compression_level=1, use_dictionary=repeating)
             return int(out.tell())
 
     def read_parquet(self, name: str, **how: Any) -> pa.Table:

@@ -178,7 +178,7 @@ _LEDGER: Final = pa.schema(
 )
 
 _POSITION_KEY: Final = ("kafka_topic_id", "kafka_partition", "kafka_offset")
-_POSITION_SKIP: Final = ("kafka_partition", "kafka_offset")
+_POSITION_SKIP: Final = ("kafka_topic_id", "kafka_partition", "kafka_offset")
 
 LEDGER: Final = Table(
     layer="lake",

@@ -115,6 +115,7 @@ def tend_all(settings: Settings, *, retention: timedelta = RETENTION) -> list[Ta
     """Tend every table that is there.
 
     Raises:
+        ConfigurationError: the lake's tables have no log.
         UnavailableError: an erasure or a rebuild goes on, or one was killed in the middle of its switch.
     """
     if pending(settings):

@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 import structlog
 
 from streaming.claims import ClaimIndex, Claims, as_digests
-from streaming.columns import mark_of
+from streaming.columns import marks_of
 from streaming.ledger import Partition
 from streaming.tables import ERASED, dead_letters, silver
 from streaming.topics import log_topics, topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from pyarrow.dataset import Fragment
 
     from streaming.lake import Lake
     from streaming.tables import Table
@@ -58,6 +60,8 @@ def read_written(lake: Lake, ends: Mapping[Partition, int]) -> Written:
 def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> int:
     """Make the index hold a claim for every row of silver; return how many it read.
 
+    Data files that it knows from the last start are not looked into, so a start costs what has changed since.
+
     An index that knows more than the ledger is of another lake, and is made anew.
     """
     known = index.ends()
@@ -65,7 +69,13 @@ def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> in
         log.warning("claims_beyond_ledger")
         index.clear()
         known = {}
-    loaded = sum(index.load(claims) for topic in log_topics() for claims in _claims(lake, topic, known))
+    old, files, loaded = index.files(), set[str](), 0
+    for topic in log_topics():
+        for name, fragment in _fragments(lake, silver(topic.table)):
+            files.add(name)
+            if name not in old:
+                loaded += sum(index.load(claims) for claims in _claims(fragment, topic, known))
+    index.know(files)
     # Rows beyond the ledger's end belong to a batch that is not done: they are read again at the next start.
     index.add([], ends)
     if loaded:
@@ -73,23 +83,27 @@ def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> in
     return loaded
 
 
-def _claims(lake: Lake, topic: Topic, known: Mapping[Partition, int]) -> Iterator[Claims]:
-    table: Table = silver(topic.table)
+def _fragments(lake: Lake, table: Table) -> Iterator[tuple[str, Fragment]]:
+    """A table's data files, under names that no other table's have."""
+    for fragment in lake.dataset(table).get_fragments():
+        yield f"{table.id}/{fragment.path}", fragment
+
+
+def _claims(fragment: Fragment, topic: Topic, known: Mapping[Partition, int]) -> Iterator[Claims]:
     where = None
     if known:
         where = ~reduce(or_, (_at(at) & (pc.field("kafka_offset") < end) for at, end in known.items()))
-    for batch in lake.batches(table, where):
+    for batch in fragment.to_batches(schema=silver(topic.table).schema, filter=where):
         for topic_id in batch.column("kafka_topic_id").unique().to_pylist():
             yield claims_of(topic.name, topic_id, batch.filter(pc.equal(batch.column("kafka_topic_id"), topic_id)))
 
 
 def claims_of(topic: str, topic_id: str, rows: pa.RecordBatch) -> Claims:
     """Return the claims of silver's rows."""
-    marks = [mark_of(topic, row) for row in rows.to_pylist()]
-    digests, listeners, payloads = zip(*marks, strict=True) if marks else ((), (), ())
+    digests, listeners, payloads = marks_of(topic, rows)
     return Claims(
         topic_id,
-        as_digests(list(digests)),
+        as_digests(digests),
         np.frombuffer(b"".join(listeners), "V8"),
         np.frombuffer(b"".join(payloads), "V8"),
         rows.column("kafka_partition").to_numpy(),

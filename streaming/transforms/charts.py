@@ -143,7 +143,7 @@ class _Numbers:
 
 
 class _Events:
-    """The events of a window as rows of `_COLUMNS`, sorted by listener within each slice.
+    """The events of a window as rows of `EVENTS`, sorted by listener within each slice.
 
     Attributes:
         items: numbers of items, artists and albums.
@@ -186,7 +186,7 @@ class _Events:
         return points
 
     def shares(self) -> Iterator[Ints]:
-        """Yield the events of some listeners after the other, rows of `_COLUMNS`."""
+        """Yield the events of some listeners after the other, rows of `EVENTS`."""
         kept = np.minimum(self.counts, self.window.window_limit)
         ends = np.searchsorted(np.cumsum(kept), np.arange(1, kept.sum() // _SHARE_ROWS + 1) * _SHARE_ROWS)
         for first, end in itertools.pairwise([0, *np.unique(ends), len(kept)]):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streaming.columns import mark_of, read_columns
+from streaming.columns import mark_of, marks_of, read_columns
 from streaming.parse import Rejection, parse
 from streaming.topics import EXAMPLES, topics
 from tests.streaming.hostile.corpus import cases
@@ -41,9 +41,10 @@ def hold_equal(topic: str, values: list[bytes | None]) -> None:
         else:
             assert {name: rows[index][name] for name in expected} == expected
     if found.digests:
-        assert [mark_of(topic, rows[at]) for at in found.at.tolist()] == list(
-            zip(found.digests, found.listeners, found.payloads, strict=True)
-        )
+        marks = list(zip(found.digests, found.listeners, found.payloads, strict=True))
+        assert [mark_of(topic, rows[at]) for at in found.at.tolist()] == marks
+        [batch] = found.rows.combine_chunks().to_batches()
+        assert list(zip(*marks_of(topic, batch), strict=True)) == marks
 
 
 @pytest.mark.parametrize("topic", list(topics()))

@@ -261,7 +261,7 @@ def test_what_needs_a_log_says_so(make_settings: MakeSettings) -> None:
         lambda: rebuild_silver(settings),
         lambda: redrive(settings, Wanted()),
         lambda: erase_once(["listener-1"], "request", settings, None),
-        lambda: tend_all(Lake(settings.storage)),
+        lambda: tend_all(settings),
     ):
         with pytest.raises(ConfigurationError, match=r"^STORAGE_FORMAT=parquet keeps .*; valid: delta, in another"):
             attempt()

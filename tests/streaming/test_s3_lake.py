@@ -184,5 +184,5 @@ def test_repair_erasure_and_upkeep_work_there(
     assert receipt.rows["silver/events_listens"] == 2
     assert scan(data, [b"listener-3"]) == {}
     assert scan(settings.checkpoint_root, [b"listener-3"]) == {}
-    tend_all(platform.lake)
+    tend_all(platform.settings)
     assert platform.problems() == []

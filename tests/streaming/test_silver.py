@@ -10,7 +10,7 @@ import pytest
 
 from streaming import columns, staging
 from streaming.errors import IntegrityError, UnavailableError
-from streaming.jobs import intake
+from streaming.jobs import intake, recovery
 from streaming.ledger import Totals, totals
 from streaming.parse import Reason, Rejection
 from streaming.sinks import tables as sinks
@@ -163,6 +163,34 @@ def test_a_wiped_checkpoint_goes_on_where_the_ledger_ends(platform: Platform) ->
     platform.put("events_clicks", event(3, kind="click"), event(50, kind="click"))
     platform.run()
     assert totals(platform.lake)["events_clicks"] == Totals(received=10, stored=9, duplicate=1)
+    assert platform.problems() == []
+
+
+def test_a_start_looks_only_into_files_that_came_since_the_last(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    real = recovery._claims
+
+    def claims(fragment: Any, *rest: Any) -> Any:
+        looked.append(fragment.path)
+        return real(fragment, *rest)
+
+    monkeypatch.setattr(recovery, "_claims", claims)
+    starts = []
+    for first in (0, 10, 20):
+        platform.put("events_clicks", *(event(number, kind="click") for number in range(first, first + 10)))
+        looked.clear()
+        platform.run()
+        starts.append(set(looked))
+    assert [len(each) for each in starts] == [0, 1, 1]
+    assert not starts[1] & starts[2]
+    shutil.rmtree(platform.settings.checkpoint_root / intake.NAME / "claims")
+    looked.clear()
+    platform.put("events_clicks", event(3, kind="click"), event(13, kind="click"), event(23, kind="click"))
+    platform.run()
+    assert len(looked) == 3, "an index that is lost knows no file"
+    assert totals(platform.lake)["events_clicks"] == Totals(received=33, stored=30, duplicate=3)
     assert platform.problems() == []
 
 
