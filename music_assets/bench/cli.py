@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -43,6 +44,7 @@ def stream(
     given = {"engine": engine, "events": events, "repeat": repeat, "sides": sides, "trending_rows": trending_rows,
              "sizes": sizes, "rate": rate, "minutes": minutes, "warm_up_seconds": warm_up_seconds}  # fmt: skip
     options = options_of(mode_of(mode), given)
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
     console, started = Console(stderr=json), time.monotonic()
     if not console.is_terminal:
         console = Console(stderr=json, width=_WIDTH)

@@ -112,7 +112,7 @@ def told_batches(query: str) -> Iterator[list[dict[str, Any]]]:
             batches.append(dict(event))
         if event.get("event") == "claims_remembered" and event.get("query") == query:
             remembered.append(float(event["seconds"]))
-        if method in _QUIET:
+        if method in _QUIET or event.get("event") == "dead_letter":
             raise structlog.DropEvent
         return event
 

@@ -105,10 +105,12 @@ def test_batches_are_overheard_and_other_lines_pass() -> None:
     log = structlog.get_logger()
     with told_batches("mine") as batches:
         log.info("batch_committed", query="mine", seconds=1.0, phases={"a": 0.25, "b": 0.5})
+        log.debug("claims_remembered", query="mine", seconds=0.25)
         log.info("batch_committed", query="mine", seconds=2.0, phases={"a": 0.25})
+        log.debug("claims_remembered", query="other", seconds=9.0)
         log.info("batch_committed", query="other", seconds=2.0)
         log.info("something_else", query="mine")
     log.info("batch_committed", query="mine", seconds=9.0)
     assert [batch["seconds"] for batch in batches] == [1.0, 2.0]
-    assert phase_sums(batches) == {"a": 0.5, "b": 0.5}
+    assert phase_sums(batches) == {"a": 0.5, "b": 0.5, "claims": 0.25}
     assert phase_sums([{}]) == {}
