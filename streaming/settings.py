@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = Field(None, description="Key id for the object store.")
     s3_secret_key: SecretStr | None = Field(None, description="Secret for the object store.")
     spark_master: str = Field("local[2]", description="Where Spark runs.")
-    spark_driver_memory: str = Field("1500m", description="Heap of the one Spark JVM.")
+    spark_driver_memory: str = Field("1100m", description="Heap of the one Spark JVM.")
     stream_engine: Literal["spark", "python"] = Field("spark", description="Engine of the streaming jobs.")
     stream_port: Port = Field(9108, description="Metrics, health and control of the streaming jobs.")
     silver_interval_seconds: float = Field(
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         900, ge=1, le=86_400, description="Time between ticks of the 24 h trending."
     )
     max_offsets_per_trigger: int = Field(
-        1_000_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
+        500_000, gt=0, description="Upper bound of a micro-batch, in messages over all topics."
     )
     halt_dead_letter_share: float = Field(
         0.5, gt=0, le=1, description="Share of bad messages of a topic above which silver halts; 1: never."
