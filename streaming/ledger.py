@@ -6,7 +6,9 @@ written after the rows it counts; `problems` holds the tables against it and nam
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +20,7 @@ from streaming.tables import ERASED, LEDGER, tables
 from streaming.topics import log_topics, topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from streaming.lake import Lake
     from streaming.tables import Table
@@ -31,6 +33,18 @@ class Partition(NamedTuple):
 
     topic_id: str
     partition: int
+
+    def rows(self, *, first: int | None = None, end: int | None = None) -> pc.Expression:
+        """Return the condition on rows that lie in this partition, from `first` on and before `end`."""
+        here = (pc.field("kafka_topic_id") == self.topic_id) & (pc.field("kafka_partition") == self.partition)
+        if first is not None:
+            here &= pc.field("kafka_offset") >= first
+        return here if end is None else here & (pc.field("kafka_offset") < end)
+
+
+def any_of(conditions: Iterable[pc.Expression]) -> pc.Expression:
+    """Return what is true where one of some conditions is; there is at least one."""
+    return functools.reduce(operator.or_, conditions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,12 @@ _DIFFERING: Final = frozenset({"event_id", "kafka_offset", "timestamp", "kafka_t
 _LOCAL: Final = LocalFileSystem()
 
 
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how a Parquet file of these columns is written."""
+    repeating = [name for name in schema.names if name not in _DIFFERING]
+    return {"compression": _COMPRESSION, "compression_level": 1, "use_dictionary": repeating}
+
+
 @dataclass(frozen=True)
 class Storage:
     """A lake's place.
@@ -146,8 +152,7 @@ class Storage:
             name: its place below the root; the folder is there.
         """
         with self.files.open_output_stream(self.path(name)) as out:
-            repeating = [name for name in rows.schema.names if name not in _DIFFERING]
-            pq.write_table(rows, out, compression=_COMPRESSION, compression_level=1, use_dictionary=repeating)
+            pq.write_table(rows, out, **parquet_options(rows.schema))
             return int(out.tell())
 
     def read_parquet(self, name: str, **how: Any) -> pa.Table:

@@ -6,8 +6,6 @@ new holds the same as one that was there all the time.
 
 from __future__ import annotations
 
-import functools
-import operator
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -20,7 +18,7 @@ from streaming import ledger
 from streaming.columns import listener_hash
 from streaming.features import KINDS, Seen, digest, microseconds
 from streaming.jobs.tombstones import forgotten
-from streaming.ledger import Partition
+from streaming.ledger import Partition, any_of
 from streaming.online import EPOCH_SECONDS, KEEP_SECONDS, Position
 from streaming.sinks.transaction import Batch
 from streaming.tables import LEDGER, silver
@@ -92,9 +90,11 @@ def _add_silver(
         if listener_hash(each) not in gone
     }
     rows = 0
+    # Rows beyond the ledger are read from Kafka.
+    counted = any_of(at.rows(end=end) for at, end in covered.items())
     everyone = pa.array(sorted(kept), pa.string())
     for start in range(0, len(everyone), _LISTENERS):
-        theirs = _within(covered) & pc.field("user_id").isin(everyone.slice(start, _LISTENERS))
+        theirs = counted & pc.field("user_id").isin(everyone.slice(start, _LISTENERS))
         waiting = _Waiting(now)
         for topic in event_topics():
             for batch in _read(lake, topic, _COLUMNS, theirs):
@@ -128,19 +128,6 @@ def _read(lake: Lake, topic: Topic, columns: tuple[str, ...], where: pc.Expressi
         columns=list(columns), filter=where, batch_size=_BATCH, batch_readahead=4, fragment_readahead=1
     )
     return (batch for batch in batches if batch.num_rows)
-
-
-def _within(covered: Mapping[Partition, int]) -> pc.Expression:
-    """Rows that the ledger counts: those beyond it are read from Kafka."""
-    return functools.reduce(
-        operator.or_,
-        (
-            (pc.field("kafka_topic_id") == at.topic_id)
-            & (pc.field("kafka_partition") == at.partition)
-            & (pc.field("kafka_offset") < end)
-            for at, end in covered.items()
-        ),
-    )
 
 
 class _Waiting:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +11,7 @@ import structlog
 
 from streaming.claims import ClaimIndex, Claims, as_digests
 from streaming.columns import marks_of
-from streaming.ledger import Partition
+from streaming.ledger import Partition, any_of
 from streaming.tables import ERASED, dead_letters, silver
 from streaming.topics import log_topics, topics
 
@@ -42,7 +40,7 @@ def read_written(lake: Lake, ends: Mapping[Partition, int]) -> Written:
         ends: where the ledger ends, by partition.
     """
     written: Written = {}
-    beyond = reduce(or_, (_at(at) & (pc.field("kafka_offset") >= end) for at, end in ends.items()))
+    beyond = any_of(at.rows(first=end) for at, end in ends.items())
     for topic in topics().values():
         sources = [("dead_lettered", dead_letters(topic.name))]
         if not topic.compacted:
@@ -69,12 +67,13 @@ def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> in
         log.warning("claims_beyond_ledger")
         index.clear()
         known = {}
+    new = ~any_of(at.rows(end=end) for at, end in known.items()) if known else None
     old, files, loaded = index.files(), set[str](), 0
     for topic in log_topics():
         for name, fragment in _fragments(lake, silver(topic.table)):
             files.add(name)
             if name not in old:
-                loaded += sum(index.load(claims) for claims in _claims(fragment, topic, known))
+                loaded += sum(index.load(claims) for claims in _claims(fragment, topic, new))
     index.know(files)
     # Rows beyond the ledger's end belong to a batch that is not done: they are read again at the next start.
     index.add([], ends)
@@ -89,10 +88,7 @@ def _fragments(lake: Lake, table: Table) -> Iterator[tuple[str, Fragment]]:
         yield f"{table.id}/{fragment.path}", fragment
 
 
-def _claims(fragment: Fragment, topic: Topic, known: Mapping[Partition, int]) -> Iterator[Claims]:
-    where = None
-    if known:
-        where = ~reduce(or_, (_at(at) & (pc.field("kafka_offset") < end) for at, end in known.items()))
+def _claims(fragment: Fragment, topic: Topic, where: pc.Expression | None) -> Iterator[Claims]:
     for batch in fragment.to_batches(schema=silver(topic.table).schema, filter=where):
         for topic_id in batch.column("kafka_topic_id").unique().to_pylist():
             yield claims_of(topic.name, topic_id, batch.filter(pc.equal(batch.column("kafka_topic_id"), topic_id)))
@@ -109,7 +105,3 @@ def claims_of(topic: str, topic_id: str, rows: pa.RecordBatch) -> Claims:
         rows.column("kafka_partition").to_numpy(),
         rows.column("kafka_offset").to_numpy(),
     )
-
-
-def _at(at: Partition) -> pc.Expression:
-    return (pc.field("kafka_topic_id") == at.topic_id) & (pc.field("kafka_partition") == at.partition)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streaming.columns import listener_hash, mark_of
+from streaming.columns import listener_hash, marks_of
 from streaming.ledger import Partition, end_offsets
 from streaming.sinks.erase import Offsets
 from streaming.sinks.tables import Write, append_arrow
@@ -60,9 +60,9 @@ def find(lake: Lake, listener_ids: Sequence[str]) -> Found:
 def _find_rows(lake: Lake, topic: str, listener_ids: Sequence[str], found: Found) -> None:
     table = silver_of(topic)
     for batch in lake.batches(table, pc.field("user_id").isin(list(listener_ids))):
-        for row in batch.to_pylist():
+        for row in batch.select(POSITION.names).to_pylist():
             found.positions[table.id][_partition(row)].add(row["kafka_offset"])
-            found.digests.append(mark_of(topic, row)[0])
+        found.digests.extend(marks_of(topic, batch)[0])
 
 
 def _find_messages(

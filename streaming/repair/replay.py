@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streaming.ledger import Partition
+from streaming.ledger import Partition, any_of
 from streaming.tables import LEDGER, bronze
 from streaming.topics import topics
 from streaming.topics.admin import TopicState
@@ -214,15 +214,5 @@ def _epoch(steps: list[Step], *, replay: bool) -> Epoch:
 def in_ranges(step: Step, topic: str) -> pc.Expression:
     """Return the condition on a topic's rows that lie in a step."""
     ends = step.ends
-    where = None
-    for at, first in step.firsts.items():
-        if at.topic_id != step.topic_ids.get(topic):
-            continue
-        here = (
-            (pc.field("kafka_topic_id") == at.topic_id)
-            & (pc.field("kafka_partition") == at.partition)
-            & (pc.field("kafka_offset") >= first)
-            & (pc.field("kafka_offset") < ends[at])
-        )
-        where = here if where is None else where | here
-    return where
+    mine = {at: first for at, first in step.firsts.items() if at.topic_id == step.topic_ids.get(topic)}
+    return any_of(at.rows(first=first, end=ends[at]) for at, first in mine.items()) if mine else None

@@ -9,7 +9,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
-from streaming.errors import IntegrityError, UnavailableError
+from streaming.errors import UnavailableError
 from streaming.tables import TRENDING_HISTORY
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ _ATTEMPTS: Final = 20
 
 
 def commit_files(files: Sequence[DataFile], table: Table, storage: Storage, *, write: Write) -> None:
-    """Make files that lie in the table's folder part of it, in one commit.
-
-    Raises:
-        IntegrityError: another writer was here.
-    """
+    """See `streaming.sinks.tables`."""
     _commit(files, table, storage, write=write, mode="append")
 
 
@@ -56,40 +52,18 @@ def _commit(
 
 
 def append_arrow(rows: pa.Table, table: Table, storage: Storage, *, write: Write) -> None:
-    """Append rows in one commit.
-
-    Raises:
-        IntegrityError: another writer was here.
-    """
+    """See `streaming.sinks.tables`."""
     held = storage.delta(table)
-    content = rows.select(table.schema.names).cast(table.schema)
-    write_deltalake(held, content, mode="append", commit_properties=_fenced(held, table, write))
+    write_deltalake(held, _shaped(rows, table), mode="append", commit_properties=_fenced(held, table, write))
 
 
 def _fenced(held: DeltaTable, table: Table, write: Write) -> CommitProperties:
-    for app_id, version in write.expected.items():
-        seen = held.transaction_version(app_id)
-        if seen != version:
-            raise IntegrityError(
-                f"{table.id} stands at {seen} for {app_id}, not at {version}; does a second one write?"
-            )
-    return CommitProperties(
-        custom_metadata={"userMetadata": json.dumps(write.note)},
-        app_transactions=[Transaction(app_id, version) for app_id, version in write.leaves.items()],
-    )
+    write.check(table, {app_id: held.transaction_version(app_id) for app_id in write.expected})
+    return commit_properties(write.note, write.leaves)
 
 
 def upsert(records: pa.Table, table: Table, storage: Storage, *, note: Mapping[str, Any]) -> None:
-    """Make the table hold the last value of each key: rows marked `deleted` go, the others come or change.
-
-    Repeating it changes nothing: a row moves only to a later position, or to another topic's.
-
-    Args:
-        records: the table's columns and `deleted`; one row per key.
-        table: where to.
-        storage: where the lake lies.
-        note: what the commit says of itself.
-    """
+    """See `streaming.sinks.tables`."""
     match = " AND ".join(f"held.{name} = new.{name}" for name in table.key)
     values = {name: f"new.{name}" for name in table.schema.names}
     (
@@ -99,7 +73,7 @@ def upsert(records: pa.Table, table: Table, storage: Storage, *, note: Mapping[s
             match,
             source_alias="new",
             target_alias="held",
-            commit_properties=CommitProperties(custom_metadata={"userMetadata": json.dumps(note)}),
+            commit_properties=commit_properties(note),
         )
         .when_matched_delete(f"new.deleted AND ({_LATER})")
         .when_matched_update(values, _LATER)
@@ -109,23 +83,15 @@ def upsert(records: pa.Table, table: Table, storage: Storage, *, note: Mapping[s
 
 
 def replace(chart: pa.Table, table: Table, storage: Storage, *, note: Mapping[str, Any]) -> None:
-    """Make a chart the table's only rows, in one commit; the versions before stay readable."""
-    write_deltalake(storage.delta(table), _shaped(chart, table), mode="overwrite", commit_properties=_properties(note))
+    """See `streaming.sinks.tables`; the versions before stay readable."""
+    held = storage.delta(table)
+    write_deltalake(held, _shaped(chart, table), mode="overwrite", commit_properties=commit_properties(note))
 
 
 def replace_ticks(
     charts: pa.Table, storage: Storage, *, window: str, ticks: Sequence[datetime], note: Mapping[str, Any]
 ) -> None:
-    """Make some charts of a window the history's only ones of their ticks, in one commit.
-
-    A backfill and the service may write at once: the one whose ticks the other touched reads again and repeats.
-
-    Args:
-        charts: rows of the history, of these ticks only.
-        storage: where the lake lies.
-        window: name of the window.
-        ticks: ends of the charts; one without a row becomes an empty chart.
-        note: what the commit says of itself.
+    """See `streaming.sinks.tables`.
 
     Raises:
         UnavailableError: others kept writing the same ticks.
@@ -139,7 +105,7 @@ def replace_ticks(
                 _shaped(charts, TRENDING_HISTORY),
                 mode="overwrite",
                 predicate=f"\"window\" = '{window}' and as_of in ({moments})",
-                commit_properties=_properties(note),
+                commit_properties=commit_properties(note),
             )
         except CommitFailedError as error:
             failure = error
@@ -152,5 +118,9 @@ def _shaped(rows: pa.Table, table: Table) -> pa.Table:
     return rows.select(table.schema.names).cast(table.schema)
 
 
-def _properties(note: Mapping[str, Any]) -> CommitProperties:
-    return CommitProperties(custom_metadata={"userMetadata": json.dumps(note)})
+def commit_properties(note: Mapping[str, Any], leaves: Mapping[str, int] | None = None) -> CommitProperties:
+    """Return what a commit says of itself and, by app id, the versions that it leaves."""
+    return CommitProperties(
+        custom_metadata={"userMetadata": json.dumps(note)},
+        app_transactions=[Transaction(app_id, version) for app_id, version in (leaves or {}).items()],
+    )

@@ -6,16 +6,15 @@ with them, never by a predicate, because a predicate stays in the commit.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties
 from deltalake.transaction import AddAction, RemoveAction
 
+from streaming.sinks.delta import commit_properties
 from streaming.sinks.files import write_data_file
 from streaming.tables import POSITION
 
@@ -52,8 +51,7 @@ def remove_positions(table: Table, storage: Storage, positions: Offsets, *, note
             removed += int(doomed.sum())
             actions += _replaced(table, storage, name, ~doomed)
     if actions:
-        about = CommitProperties(custom_metadata={"userMetadata": json.dumps(note)})
-        held.create_write_transaction(actions, "append", table.schema, commit_properties=about)
+        held.create_write_transaction(actions, "append", table.schema, commit_properties=commit_properties(note))
     return removed
 
 

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streaming.errors import ConfigurationError, IntegrityError
+from streaming.errors import ConfigurationError
 from streaming.formats import marks
 from streaming.formats.names import name_of, number_of
 from streaming.formats.parquet import files as commits
 from streaming.formats.parquet import stored_schema
 from streaming.lake import Lake
+from streaming.storage import parquet_options
 from streaming.tables import TRENDING_HISTORY
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _as_one(staged: Sequence[Path], table: Table, storage: Storage) -> Path:
     """Put files together, so that all their rows come with one link."""
     schema = stored_schema(table)
     path = storage.folder / storage.staging(table.id) / f"{uuid4()}.parquet"
-    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as out:
+    with pq.ParquetWriter(path, schema, **parquet_options(schema)) as out:
         for each in staged:
             out.write_table(pq.read_table(each, schema=schema, partitioning=None))
     return path
@@ -119,11 +120,8 @@ def _commit(staged: Path, table: Table, storage: Storage, write: Write | None = 
     while True:
         number = number_of(commits(storage, table)[-1].name)
         held = marks.read(folder, number)
-        for app_id, version in (write.expected if write else {}).items():
-            if held.get(app_id) != version:
-                raise IntegrityError(
-                    f"{table.id} stands at {held.get(app_id)} for {app_id}, not at {version}; does a second one write?"
-                )
+        if write:
+            write.check(table, held)
         marks.write(folder, number + 1, {**held, **(write.leaves if write else {})})
         try:
             os.link(staged, folder / name_of(number + 1))

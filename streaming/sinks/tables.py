@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from streaming.errors import IntegrityError
 from streaming.sinks import delta, parquet
 
 if TYPE_CHECKING:
@@ -34,6 +35,22 @@ class Write:
     expected: Mapping[str, int | None]
     leaves: Mapping[str, int]
     note: Mapping[str, Any]
+
+    def check(self, table: Table, held: Mapping[str, int | None]) -> None:
+        """Return if a table stands where this writer left it.
+
+        Args:
+            table: which one.
+            held: by app id, the version that it holds.
+
+        Raises:
+            IntegrityError: another writer was here.
+        """
+        for app_id, version in self.expected.items():
+            if held.get(app_id) != version:
+                raise IntegrityError(
+                    f"{table.id} stands at {held.get(app_id)} for {app_id}, not at {version}; does a second one write?"
+                )
 
 
 class _Sink(Protocol):
