@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from streaming.jobs.bronze import Ranges
+    from streaming.pieces import Piece
     from streaming.settings import Settings
-    from streaming.staging import Piece
 
 _ROWS_PER_TASK: Final = 100_000
 

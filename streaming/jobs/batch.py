@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from streaming.claims import ClaimIndex, Claims, Verdict
 from streaming.errors import IntegrityError
 from streaming.ledger import Partition
-from streaming.staging import Piece, fixed, from_bytes
+from streaming.pieces import Piece, fixed, from_bytes
 from streaming.topics import topics
 
 Written = Mapping[tuple[str, int, int], str]

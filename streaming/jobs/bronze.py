@@ -18,8 +18,8 @@ import structlog
 from streaming.jobs import metrics
 from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
+from streaming.pieces import Piece
 from streaming.sinks.tables import Write, commit_files
-from streaming.staging import Piece
 from streaming.tables import Table, bronze
 from streaming.topics import topics
 from streaming.topics.admin import TopicGuard, required_topics

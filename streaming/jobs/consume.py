@@ -14,7 +14,7 @@ import pyarrow as pa
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, TopicPartition
 
 from streaming.errors import IntegrityError, UnavailableError
-from streaming.staging import RAW
+from streaming.pieces import RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,7 +138,7 @@ def _offset(message: Message) -> int:
 
 
 def as_batches(messages: list[Message]) -> list[pa.RecordBatch]:
-    """Return messages as columns of `streaming.staging.RAW`, a batch per topic."""
+    """Return messages as columns of `streaming.pieces.RAW`, a batch per topic."""
     by_topic: dict[str, list[Message]] = defaultdict(list)
     for message in messages:
         by_topic[str(message.topic())].append(message)

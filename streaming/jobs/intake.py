@@ -27,9 +27,10 @@ from streaming.jobs.tombstones import forgotten
 from streaming.lake import Lake
 from streaming.ledger import Partition, end_offsets
 from streaming.parse import Reason
+from streaming.pieces import Piece, from_bytes
 from streaming.sinks.files import DataFile, read_data_file, write_data_file
 from streaming.sinks.tables import Write, append_arrow, commit_files, upsert
-from streaming.staging import Piece, from_bytes, silver_of, with_headers
+from streaming.staging import silver_of, with_headers
 from streaming.tables import ERASED, LEDGER, UTC_MICROSECONDS, Table, dead_letters, tables
 from streaming.topics import log_topics
 
@@ -135,7 +136,7 @@ class Intake:
             pieces: all its messages, staged.
             planned: where it ends, by partition.
             now: when it was staged.
-            raw: returns the messages of a topic at some positions, as `streaming.staging.RAW`.
+            raw: returns the messages of a topic at some positions, as `streaming.pieces.RAW`.
             staging_seconds: how long staging took, for the record.
             rank: which position came first, where it is not partition and offset.
 

@@ -17,7 +17,8 @@ import pyarrow as pa
 from streaming.jobs.consume import TopicReader
 from streaming.jobs.intake import Intake, Positions
 from streaming.ledger import Partition
-from streaming.staging import Piece, stage, stage_raw
+from streaming.pieces import Piece
+from streaming.staging import stage, stage_raw
 from streaming.topics.admin import TopicGuard, required_topics
 
 if TYPE_CHECKING:

@@ -35,12 +35,13 @@ from streaming.jobs.python_engine import at_positions, read_archive
 from streaming.lake import Lake
 from streaming.ledger import Totals, end_offsets, totals
 from streaming.parse import Reason
+from streaming.pieces import MARKS, RAW, Piece, to_bytes
 from streaming.repair.compare import Difference, differences
 from streaming.repair.record import NAME as REDRIVE
 from streaming.repair.replay import Epoch, Step, bronze_spans, epochs, in_ranges
 from streaming.repair.switch import discard, finish, staged, switch
 from streaming.sinks.tables import Write, append_arrow
-from streaming.staging import MARKS, RAW, Piece, stage, to_bytes
+from streaming.staging import stage
 from streaming.tables import ERASED, TOMBSTONES, bronze, dead_letters
 from streaming.topics import log_topics, topics
 

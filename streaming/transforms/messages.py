@@ -9,7 +9,8 @@ import msgspec
 import pyarrow as pa
 from pyspark.sql import functions as sf
 
-from streaming.staging import Piece, stage, stage_raw
+from streaming.pieces import Piece
+from streaming.staging import stage, stage_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Set

@@ -134,6 +134,15 @@ class Listeners:
             for name, each in zip(names, found, strict=True)
         }
 
+    def names(self, needle: bytes) -> list[bytes]:
+        """Return the keys in Redis that a needle stands in, or whose content it does."""
+        return [name for name in self.redis.keys("*") if needle in name or needle in self._content(name)]
+
+    def _content(self, name: bytes) -> bytes:
+        found = self.redis.get(name) if self.redis.type(name) == b"string" else b"".join(self.redis.smembers(name))
+        assert isinstance(found, bytes)
+        return found
+
     def assert_holds(self, sent: Sequence[Event]) -> None:
         """Hold Redis against a count by hand."""
         now = datetime.now(UTC)

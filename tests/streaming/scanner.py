@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rocksdict import Options, Rdict
 
-from streaming.staging import to_bytes
+from streaming.pieces import to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 import time
@@ -19,8 +18,6 @@ from streaming.control import FEATURES, FEATURES_ASSET
 from streaming.errors import ConfigurationError, UnavailableError
 from streaming.jobs import features, features_writer, metrics
 from streaming.jobs.erase import erase_once
-from streaming.jobs.tombstones import write_tombstones
-from streaming.lake import Lake
 from streaming.online import Position
 from streaming.parse import MAX_BYTES
 from streaming.topics import EXAMPLES, event_topics
@@ -30,7 +27,7 @@ from tests.streaming.conftest import recreate_topics
 from tests.streaming.listeners import Cut, Event, Listeners, events, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import MakeSettings
@@ -197,123 +194,6 @@ def test_away_for_longer_than_ids_are_kept_means_to_build_again(world: Listeners
     world.assert_holds(sent)
 
 
-@pytest.fixture
-def own_redis(world: Listeners, make_settings: MakeSettings) -> Iterator[Callable[[], int]]:
-    """A Redis of the test's own: starts it and returns its process id."""
-    chosen = make_settings()
-    world.settings = world.settings.model_copy(update={"redis_url": chosen.redis})
-    world.__post_init__()
-    part = servers.redis_server(chosen)
-    contexts = []
-
-    def start() -> int:
-        context = running(part, world.folder)
-        process = context.__enter__()
-        contexts.append(context)
-        return process.pid
-
-    yield start
-    for context in contexts:
-        context.__exit__(None, None, None)
-
-
-def test_a_redis_that_comes_back_from_an_old_snapshot_is_brought_up_to_now(
-    world: Listeners, own_redis: Callable[[], int]
-) -> None:
-    pid = own_redis()
-    sent = events(900, seed=10)
-    with world.service() as process:
-        world.put(*sent[:300])
-        world.client.run(FEATURES)
-        world.redis.save()
-        world.put(*sent[300:600])
-        world.client.run(FEATURES)
-        os.kill(pid, signal.SIGKILL)
-        world.put(*sent[600:800])
-        time.sleep(2)
-        assert process.poll() is None, world.log()
-        assert world.client.alive(), "that Redis is away is not this process's fault"
-        with pytest.raises(UnavailableError, match="Redis does not answer"):
-            world.client.run(FEATURES)
-        own_redis()
-        world.put(*sent[800:])
-        assert wait_until(lambda: _current(world), seconds=30), world.log()
-        assert process.poll() is None
-        assert "waits" in world.log()
-        assert "goes_on" in world.log()
-    world.assert_holds(sent)
-
-
-def test_a_redis_that_comes_back_from_an_old_snapshot_does_not_bring_back_who_is_forgotten(
-    world: Listeners, own_redis: Callable[[], int]
-) -> None:
-    pid = own_redis()
-    sent: list[Event] = events(100, seed=21)
-    planted = {**sent[0], "event_id": "planted", "user_id": "planted-listener-id"}
-    with world.service():
-        world.put(*sent, planted)
-        world.client.run(FEATURES)
-        world.redis.save()
-        settings = world.settings.model_copy(update={"stream_engine": "python"})
-        erase_once(["planted-listener-id"], "request", settings, None)
-        assert wait_until(lambda: _cleared(world), seconds=30), world.log()
-        os.kill(pid, signal.SIGKILL)
-        own_redis()
-        assert _planted(world), "the snapshot is of before the erasure"
-        assert wait_until(lambda: _cleared(world), seconds=30), world.log()
-        assert wait_until(lambda: _current(world), seconds=30), world.log()
-    assert not _planted(world)
-    world.assert_holds(sent)
-
-
-def _cleared(world: Listeners) -> bool:
-    return bool(world.redis.get(online.FORGOTTEN_KEY) == b"1")
-
-
-def test_an_erasure_that_was_killed_before_it_came_to_redis_is_made_good(
-    world: Listeners, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(features_writer, "_TOPICS_SECONDS", 0.5)
-    sent: list[Event] = events(100, seed=22)
-    stream = features.FeatureStream(world.settings)
-    turning = threading.Thread(target=stream.serve)
-    turning.start()
-    try:
-        world.put(*sent, {**sent[0], "event_id": "planted", "user_id": "planted-listener-id"})
-        stream.run(FEATURES)
-        lake = Lake(world.settings.storage)
-        lake.create_all()
-        write_tombstones(lake, ["planted-listener-id"], "request")
-        assert wait_until(lambda: not _planted(world), seconds=20)
-    finally:
-        stream.stop()
-        turning.join()
-        stream.close()
-    world.assert_holds(sent)
-
-
-def _current(world: Listeners) -> bool:
-    try:
-        return world.client.run(FEATURES).job == FEATURES
-    except UnavailableError:
-        return False
-
-
-def test_a_full_redis_is_waited_for(world: Listeners, own_redis: Callable[[], int]) -> None:
-    own_redis()
-    sent = events(400, seed=11)
-    with world.service() as process:
-        world.put(*sent[:200])
-        world.client.run(FEATURES)
-        world.redis.config_set("maxmemory", 1)
-        world.put(*sent[200:])
-        assert wait_until(lambda: "maxmemory" in world.log(), seconds=20)
-        world.redis.config_set("maxmemory", 0)
-        world.client.run(FEATURES)
-        assert process.poll() is None
-    world.assert_holds(sent)
-
-
 @pytest.mark.slow
 def test_a_broker_that_is_away_is_waited_for(world: Listeners, make_settings: MakeSettings) -> None:
     from streaming.topics.admin import apply
@@ -456,9 +336,9 @@ def test_an_erased_listener_is_gone_from_redis_and_what_comes_late_stays_out(wor
     with world.service():
         world.put(*sent[:200], planted)
         world.client.run(FEATURES)
-        assert _planted(world)
+        assert world.names(b"planted")
         erase_once(["planted-listener-id"], "request", settings, None)
-        assert not _planted(world)
+        assert not world.names(b"planted")
         world.put(*sent[200:], *late)
         world.client.run(FEATURES)
         assert world.outcome(f"events_{planted['event_type']}s", "erased") == 5
@@ -467,14 +347,4 @@ def test_an_erased_listener_is_gone_from_redis_and_what_comes_late_stays_out(wor
         assert wait_until(lambda: world.redis.exists(online.EPOCH_KEY) == 1, seconds=20), world.log()
         world.client.run(FEATURES)
         world.assert_holds(sent)
-    assert not _planted(world)
-
-
-def _planted(world: Listeners) -> list[bytes]:
-    return [name for name in world.redis.keys("*") if b"planted" in name or b"planted" in _content(world, name)]
-
-
-def _content(world: Listeners, name: bytes) -> bytes:
-    found = world.redis.get(name) if world.redis.type(name) == b"string" else b"".join(world.redis.smembers(name))
-    assert isinstance(found, bytes)
-    return found
+    assert not world.names(b"planted")

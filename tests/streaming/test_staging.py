@@ -15,8 +15,9 @@ from streaming.bloom import BloomFilter, halves
 from streaming.columns import mark_of
 from streaming.lake import Lake
 from streaming.parse import parse
+from streaming.pieces import RAW, Piece, from_bytes
 from streaming.sinks.files import read_data_file
-from streaming.staging import RAW, Piece, from_bytes, stage
+from streaming.staging import stage
 from streaming.storage import Storage
 
 if TYPE_CHECKING:
