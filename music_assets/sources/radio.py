@@ -9,26 +9,22 @@ id is made of what remains without case, accents and punctuation, and the most f
 from __future__ import annotations
 
 import csv
-import hashlib
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from music_assets.sources import items
 from music_assets.sources.feed import ClientEvent, Feed, TopicTruth, Truth, catalogue_truth
 from streaming.errors import ConfigurationError
-from streaming.events import ArtistRecord, CatalogRecord, SongRecord
+from streaming.events import ArtistRecord, CatalogRecord, ItemKind, SongRecord
 
 SOURCE: Final = "radio"
 ZONE: Final = ZoneInfo("Europe/Brussels")
 COLUMNS: Final = ("radio", "date", "time", "title", "artist")
-_SLUG_LENGTH: Final = 48
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,12 @@ class Play:
     @property
     def artist_id(self) -> str:
         """`artist:...` of the normalised name."""
-        return f"artist:{_slug(self.artist)}"
+        return items.named(ItemKind.ARTIST, self.artist)
 
     @property
     def track_id(self) -> str:
         """`track:...` of the normalised name and title."""
-        return f"track:{_slug(self.artist, self.title)}"
+        return items.named(ItemKind.TRACK, self.artist, self.title)
 
 
 def feed(file: Path) -> Feed:
@@ -109,20 +105,6 @@ def utc(day: str, time: str) -> datetime:
     where it comes twice.
     """
     return datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=ZONE).astimezone(UTC)
-
-
-@lru_cache(maxsize=65_536)
-def _slug(*parts: str) -> str:
-    """Return a readable id of normalised parts; the digest keeps what was cut or has no Latin letters apart."""
-    words = [_normal(part) for part in parts]
-    digest = hashlib.blake2b("\x1f".join(words).encode(), digest_size=5).hexdigest()
-    readable = re.sub(r"[^a-z0-9]+", "-", " ".join(words))[:_SLUG_LENGTH].strip("-")
-    return f"{readable}-{digest}" if readable else digest
-
-
-def _normal(text: str) -> str:
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    return " ".join(re.sub(r"[\W_]+", " ", plain.casefold()).split()) or text.casefold()
 
 
 def _event(play: Play) -> ClientEvent:

@@ -83,7 +83,8 @@ _TABLES = (
     """
     create table source.imports (
         import_id uuid primary key default gen_random_uuid(), kind text not null, file_name text not null,
-        sha256 text not null, listener_id text, time_zone text, status text not null, position bigint not null default 0,
+        sha256 text not null, listener_id text, time_zone text, status text not null,
+        position bigint not null default 0,
         accepted bigint not null default 0, rejected bigint not null default 0, skipped bigint not null default 0,
         error text, created_at timestamptz not null default now(), updated_at timestamptz not null default now()
     )
@@ -92,8 +93,9 @@ _TABLES = (
     # Two ids that mean one item. Only active links count; a person's verdict stands above a computed one.
     """
     create table source.item_links (
-        item_id text primary key, canonical_id text not null, method text not null, confidence double precision not null,
-        status text not null check (status in ('active', 'proposed', 'rejected')), decided_by text not null,
+        item_id text primary key, canonical_id text not null, method text not null,
+        confidence double precision not null, decided_by text not null,
+        status text not null check (status in ('active', 'proposed', 'rejected')),
         decided_at timestamptz not null default now(), check (item_id <> canonical_id)
     )
     """,
