@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -35,6 +36,8 @@ _HOLDER: Final = np.dtype(
 )
 _PLACE: Final = ["topic", "partition", "offset"]
 _CHUNK: Final = 200_000
+_LOOKS: Final = 1000
+_LOOKERS: Final = 8
 
 
 class Verdict(IntEnum):
@@ -150,7 +153,7 @@ class ClaimIndex:
     def _first(self, claims: Claims) -> np.ndarray[Any, Any]:
         """Who holds each id: the index's word, otherwise the first of them with this id."""
         keys = claims.digests.tolist()
-        known: list[bytes | None] = self._db.get(keys)  # type: ignore[assignment]
+        known = self._look_up(keys)
         first: dict[bytes, int] = {}
         own = [
             -1 if held else first.setdefault(key, row) for row, (key, held) in enumerate(zip(keys, known, strict=True))
@@ -159,6 +162,17 @@ class ClaimIndex:
         held = np.array([value is not None for value in known])
         holders[held] = np.frombuffer(b"".join(value for value in known if value is not None), _HOLDER)
         return holders
+
+    def _look_up(self, keys: list[bytes]) -> list[bytes | None]:
+        """Return the value of each key. A look waits for the disk more than it works, so several go at once."""
+        if len(keys) <= _LOOKS:
+            return self._get(keys)
+        parts = [keys[at : at + _LOOKS] for at in range(0, len(keys), _LOOKS)]
+        with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="claims-look") as pool:
+            return [value for values in pool.map(self._get, parts) for value in values]
+
+    def _get(self, keys: list[bytes]) -> list[bytes | None]:
+        return self._db.get(keys)  # type: ignore[arg-type, return-value]
 
     def add(self, claims: list[Claims], ends: Mapping[Partition, int]) -> None:
         """Remember claims and the offsets up to which they reach, all or none."""
@@ -183,6 +197,11 @@ class ClaimIndex:
         for key in digests.tolist():
             batch.delete(key)
         self._db.write(batch)
+        self.settle()
+
+    def settle(self) -> None:
+        """Put the files in order now. After a bulk load the database would do it beside the next batches, and begin
+        again at every start that was stopped before it was done."""
         self._db.flush()
         self._db.compact_range(None, None)
 

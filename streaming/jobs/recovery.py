@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,8 @@ Written = dict[tuple[str, int, int], str]
 """Outcome by position."""
 
 _POSITION = ["kafka_topic_id", "kafka_partition", "kafka_offset"]
+_BULK: Final = 1_000_000
+"""Claims of one start from which the index is put in order before the first batch."""
 
 log = structlog.get_logger()
 
@@ -77,6 +79,8 @@ def catch_up(index: ClaimIndex, lake: Lake, ends: Mapping[Partition, int]) -> in
     index.know(files)
     # Rows beyond the ledger's end belong to a batch that is not done: they are read again at the next start.
     index.add([], ends)
+    if loaded >= _BULK:
+        index.settle()
     if loaded:
         log.info("claims_loaded", rows=loaded)
     return loaded

@@ -78,6 +78,29 @@ def test_it_agrees_with_a_dictionary_over_many_batches_and_restarts(tmp_path: Pa
             index = ClaimIndex(tmp_path)
 
 
+def test_thousands_of_known_ids_find_their_own_holders(tmp_path: Path) -> None:
+    index = ClaimIndex(tmp_path)
+    some = claims([(event, event % 7, 1) for event in range(9000)])
+    index.add([some], {})
+
+    mixed = claims([(event, event % 7, event % 2) for event in range(8000, 17_000)], first=20_000)
+
+    known = [Verdict.DUPLICATE if event % 2 else Verdict.CONFLICT for event in range(8000, 9000)]
+    assert judge(index, mixed) == known + [Verdict.STORED] * 8000
+    assert judge(index, some.take(np.arange(9000)[::-1])) == [Verdict.STORED] * 9000, "each at its own position"
+
+
+def test_a_settled_index_leaves_nothing_to_do_for_the_next_start(tmp_path: Path) -> None:
+    index = ClaimIndex(tmp_path)
+    for first in range(0, 50_000, 10_000):
+        index.add([claims([(event, 1, 1) for event in range(first, first + 10_000)])], {})
+        index._db.flush()
+    assert index._db.property_value("rocksdb.num-files-at-level0") != "0"
+    index.settle()
+    assert index._db.property_value("rocksdb.num-files-at-level0") == "0"
+    assert judge(index, claims([(49_999, 1, 1)], first=60_000)) == [Verdict.DUPLICATE]
+
+
 def test_ends_are_kept_with_the_claims_and_an_old_format_is_made_anew(tmp_path: Path) -> None:
     index = ClaimIndex(tmp_path)
     index.add([claims([(1, 1, 1)])], {Partition(TOPIC_ID, 0): 1})
