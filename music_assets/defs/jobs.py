@@ -10,7 +10,9 @@ STAGES: Final = (
 )  # fmt: skip
 """Every stage between the broker and the API, by the first part of the asset keys."""
 
-_SELECTION: Final[dg.AssetSelection] = dg.AssetSelection.key_prefixes(*[[stage] for stage in STAGES])
+_SELECTION: Final[dg.AssetSelection] = dg.AssetSelection.key_prefixes(
+    *[[stage] for stage in STAGES]
+) | dg.AssetSelection.assets(["source", "item_links"])
 
 
 @dg.definitions
