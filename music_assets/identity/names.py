@@ -16,7 +16,15 @@ _GUESTS: Final = re.compile(
 _AND: Final = frozenset(
     {"and", "n", "en", "et", "und", "y", "vs", "ft", "feat", "featuring", "with", "met", "meets", "x"}
 )
-_ARTICLES: Final = frozenset({"the", "de", "het", "les", "los", "las", "die", "der"})
+_ARTICLES: Final = frozenset({"de", "het", "les", "los", "las", "die", "der"})
+_NUMBERS: Final = {
+    word: str(number)
+    for numbers, words in (
+        (range(1, 13), "one two three four five six seven eight nine ten eleven twelve"),
+        (range(20, 100, 10), "twenty thirty forty fifty sixty seventy eighty ninety"),
+    )
+    for number, word in zip(numbers, words.split(), strict=True)
+}
 _JOINED: Final = re.compile(r"[&+,]")
 _SAME_RECORDING: Final = re.compile(
     r"\b(?:(?:digital(?:ly)? )?remaster(?:ed)?(?: version)?(?: \d{4})?|\d{4} (?:digital )?remaster(?:ed)?(?: version)?"
@@ -46,9 +54,9 @@ def split_credit(name: str) -> Credit:
 
 @lru_cache(maxsize=65_536)
 def artist_words(name: str) -> tuple[str, ...]:
-    """Return the words that tell artists apart: in ASCII and small, without articles and what joins two names."""
-    words = normal(anyascii(_JOINED.sub(" ", name))).split()
-    if len(words) > 1 and words[0] in _ARTICLES:
+    """Return the words that tell artists apart: small, in ASCII, numbers as digits, no articles or joining words."""
+    words = [_NUMBERS.get(word, word) for word in normal(anyascii(_JOINED.sub(" ", name))).split()]
+    if (len(words) > 1 and words[0] == "the") or (len(words) > 2 and words[0] in _ARTICLES):
         words = words[1:]
     # What joins two names stands between them: `X Ambassadors` and `Malcolm X` keep theirs.
     inner = [word for word in words[1:-1] if word != "the" and word not in _AND]

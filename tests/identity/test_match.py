@@ -34,6 +34,7 @@ def led(matches: list[Match]) -> dict[str, str]:
         ("Kool & The Gang", "Kool + Gang"),
         ("Het Goede Doel", "Goede Doel"),
         ("Мумий Тролль", "Mumiy Troll"),
+        ("Thirty Seconds to Mars", "30 Seconds To Mars"),
     ],
 )
 def test_spellings_of_one_name_are_one_artist(one: str, other: str) -> None:
@@ -51,6 +52,7 @@ def test_spellings_of_one_name_are_one_artist(one: str, other: str) -> None:
         ("Malcolm X", "Malcolm"),
         ("Marshmello & Khalid", "Marshmello & Anne-Marie"),
         ("!!!", "???"),
+        ("The Ex", "Los Ex"),
     ],
 )
 def test_names_that_only_look_alike_stay_two(one: str, other: str) -> None:

@@ -7,6 +7,7 @@ by 80 % (rapidfuzz `token_sort_ratio`).
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import sys
@@ -20,7 +21,7 @@ import pytest
 from music_assets.identity.catalogue import canonical_ids
 from music_assets.identity.match import ArtistName, match_artists
 from music_assets.identity.names import title_key
-from music_assets.sources import radio
+from music_assets.sources import hetrec, radio
 
 _FILE = Path(__file__).with_name("verdicts.json")
 
@@ -30,6 +31,43 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     z, share = 1.96, hits / count
     middle, reach = share + z * z / (2 * count), z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return (middle - reach) / (1 + z * z / count), (middle + reach) / (1 + z * z / count)
+
+
+def featured_artists(folder: Path) -> set[str]:
+    """Names of the artists of the files with audio features."""
+    columns = ("track_artist", "artist", "artist_name")
+    names: set[str] = set()
+    for file in folder.glob("*.csv"):
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            names.update(next((row[name] for name in columns if row.get(name)), "") for row in csv.DictReader(lines))
+    return names - {""}
+
+
+def test_more_of_the_listening_has_audio_features_than_by_exact_names(
+    music_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = hetrec.read_pairs(music_data / "hetrec_lastfm2k")
+    weights: Counter[int] = Counter()
+    for artist, weight in zip(pairs.artists.tolist(), pairs.weights.tolist(), strict=True):
+        weights[artist] += weight
+    heard = {record.item_id: record.name for record in hetrec.artists(music_data / "hetrec_lastfm2k", set(weights))}
+    featured = {f"artist:featured:{name}": name for name in featured_artists(music_data / "spotify_tracks")}
+
+    canonical = canonical_ids(
+        match_artists([ArtistName(item_id=item_id, name=name) for item_id, name in (heard | featured).items()])
+    )
+
+    there = {canonical.get(item_id, item_id) for item_id in featured}
+    joined = sum(
+        weight for number, weight in weights.items() if canonical.get(f"artist:{number}", f"artist:{number}") in there
+    )
+    exact = {name.casefold() for name in featured.values()}
+    by_name = sum(weight for number, weight in weights.items() if heard.get(f"artist:{number}", "").casefold() in exact)
+    shares = joined / weights.total(), by_name / weights.total()
+    with capsys.disabled():
+        sys.stdout.write(f"\nshare of the listening with features: {shares[0]:.4f}, by exact names {shares[1]:.4f}\n")
+    assert shares[1] > 0.75
+    assert shares[0] > shares[1] + 0.01
 
 
 @pytest.fixture(scope="module")
