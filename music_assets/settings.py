@@ -28,6 +28,9 @@ class Settings(streaming_settings.Settings):
     postgres_password: SecretStr | None = Field(None, description="Its password.")
     postgres_db: str = Field("music", description="Its database.")
     warehouse_target: Literal["postgres", "snowflake"] = Field("postgres", description="Where dbt builds the marts.")
+    warehouse_interval_seconds: int = Field(
+        180, ge=10, description="The warehouse follows a moved lake at most this often, in seconds."
+    )
     api_port: Port = Field(8000, description="Port of the API.")
 
     @field_validator("warehouse_target")
