@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from music_assets.identity.links import Link
+    from music_assets.resolution.links import Link
 
 app = typer.Typer(no_args_is_help=True, help="Which ids mean one artist or track.")
 
@@ -32,7 +32,7 @@ def _connect() -> AbstractContextManager[psycopg.Connection[tuple[Any, ...]]]:
 @app.command("find")
 def find_matches() -> None:
     """Compare all names again and bring the computed links up to date."""
-    from music_assets.identity import catalogue, links
+    from music_assets.resolution import catalogue, links
 
     with _connect() as connection:
         changes = links.record(connection, catalogue.find(connection))
@@ -46,7 +46,7 @@ def list_links(
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 50,
 ) -> None:
     """Show links, the surest first; `proposed` is what waits for a verdict."""
-    from music_assets.identity import links
+    from music_assets.resolution import links
     from streaming.errors import ConfigurationError
 
     if status not in ("active", "proposed", "rejected"):
@@ -61,7 +61,7 @@ def list_links(
 @app.command()
 def accept(item_id: Item, canonical_id: Canonical, by: Who) -> None:
     """Say that two ids mean one item."""
-    from music_assets.identity import links
+    from music_assets.resolution import links
 
     with _connect() as connection:
         _show([links.decide(connection, item_id, canonical_id, same=True, by=by)])
@@ -70,7 +70,7 @@ def accept(item_id: Item, canonical_id: Canonical, by: Who) -> None:
 @app.command()
 def reject(item_id: Item, canonical_id: Canonical, by: Who) -> None:
     """Say that two ids mean different items: no rule links them again."""
-    from music_assets.identity import links
+    from music_assets.resolution import links
 
     with _connect() as connection:
         _show([links.decide(connection, item_id, canonical_id, same=False, by=by)])
@@ -79,7 +79,7 @@ def reject(item_id: Item, canonical_id: Canonical, by: Who) -> None:
 @app.command()
 def undo(item_id: Item, by: Who) -> None:
     """Take back the link of an id."""
-    from music_assets.identity import links
+    from music_assets.resolution import links
 
     with _connect() as connection:
         _show([links.undo(connection, item_id, by=by)])

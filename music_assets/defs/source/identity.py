@@ -19,7 +19,7 @@ def item_links(platform: PlatformResource) -> dg.MaterializeResult[None]:
 
     Below a confidence of 0.85 a link is only proposed: `music identity list` shows it, `accept` and `reject` decide.
     """
-    from music_assets.identity import catalogue, links
+    from music_assets.resolution import catalogue, links
 
     with platform.connect() as connection:
         matches = catalogue.find(connection)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_assets.identity.match import ACTIVE, ArtistName, Match, TrackName, match_artists, match_tracks
-from music_assets.identity.names import artist_key, split_credit, title_key
+from music_assets.resolution.match import ACTIVE, ArtistName, Match, TrackName, match_artists, match_tracks
+from music_assets.resolution.names import artist_key, split_credit, title_key
 
 
 def artist(name: str, *titles: str, weight: int = 1) -> ArtistName:

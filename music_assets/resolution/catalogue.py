@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from music_assets.identity.match import ACTIVE, ArtistName, Match, TrackName, match_artists, match_tracks
-from music_assets.identity.names import title_key
+from music_assets.resolution.match import ACTIVE, ArtistName, Match, TrackName, match_artists, match_tracks
+from music_assets.resolution.names import title_key
 
 if TYPE_CHECKING:
     import psycopg

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from music_assets.identity.match import ACTIVE, Match
+from music_assets.resolution.match import ACTIVE, Match
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:

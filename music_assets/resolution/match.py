@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidfuzz.distance import OSA, Indel
 
-from music_assets.identity.names import artist_key, artist_words, digits, split_credit, title_key
+from music_assets.resolution.names import artist_key, artist_words, digits, split_credit, title_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

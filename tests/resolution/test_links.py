@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from music_assets.identity import catalogue, links
-from music_assets.identity.match import Match
+from music_assets.resolution import catalogue, links
+from music_assets.resolution.match import Match
 from music_assets.warehouse.schema import ensure_table
 from streaming.errors import ConfigurationError
 from streaming.tables import silver

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from music_assets.identity.catalogue import canonical_ids
-from music_assets.identity.match import ArtistName, match_artists
-from music_assets.identity.names import title_key
+from music_assets.resolution.catalogue import canonical_ids
+from music_assets.resolution.match import ArtistName, match_artists
+from music_assets.resolution.names import title_key
 from music_assets.sources import hetrec, radio
 
 _FILE = Path(__file__).with_name("verdicts.json")
