@@ -31,6 +31,14 @@ class Settings(streaming_settings.Settings):
     warehouse_interval_seconds: int = Field(
         180, ge=10, description="The warehouse follows a moved lake at most this often, in seconds."
     )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Where a JSON object is posted when a check turns; `text` is a sentence, as chats take it."
+    )
+    alert_mail_to: str | None = Field(None, description="Who gets a mail when a check turns.")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server, `smtp(s)://user:password@host:port`; empty: mails are files in an outbox.",
+    )
     api_port: Port = Field(8000, description="Port of the API.")
 
     @field_validator("warehouse_target")
