@@ -204,7 +204,7 @@ def send_messages(
     A message whose acknowledgement did not come is sent again, so it may be on the topic twice.
 
     Raises:
-        TimeoutExpiredError: the broker did not take all of them within the patience.
+        TimeoutExpiredError: the broker did not take all of them within the patience; counts the others by topic.
     """
     deadline = time.monotonic() + patience_seconds
     waiting, sent, again = list(messages), 0, 0
@@ -213,7 +213,11 @@ def send_messages(
         failed = _round(producer, waiting, deadline)
         sent += len(waiting) - len(failed)
         if failed and time.monotonic() > deadline:
-            raise TimeoutExpiredError(f"the Kafka broker took {sent} of {total} messages in {patience_seconds:.0f} s")
+            by_topic = Counter(message.topic for message in failed).items()
+            left = ", ".join(f"{count} of {topic}" for topic, count in sorted(by_topic))
+            raise TimeoutExpiredError(
+                f"the Kafka broker took {sent} of {total} messages in {patience_seconds:.0f} s; missing: {left}"
+            )
         again += len(failed)
         waiting = failed
     return total, again
