@@ -89,9 +89,10 @@ class Books:
         finally:
             fetch.requests = fetcher.requests - requests
             fetch.retries = fetcher.retries - retries
-            self._write(fetch, datetime.fromtimestamp(began, UTC))
+            self.write(fetch, datetime.fromtimestamp(began, UTC))
 
-    def _write(self, fetch: Fetch, began: datetime) -> None:
+    def write(self, fetch: Fetch, began: datetime) -> None:
+        """Put a look that ends now on record."""
         self.conn.execute(
             """
             insert into source.fetches (source, kind, account, origin, outcome, items, requests, retries, note,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import httpx
 import msgspec
@@ -182,7 +182,7 @@ class Fetcher:
     def hidden(self, text: str) -> str:
         """Return a text without the service's secrets, on one line and not too long."""
         for secret in self.service.secrets:
-            for shape in {secret, quote(secret, safe="")}:
+            for shape in {secret, quote(secret, safe=""), quote_plus(secret)}:
                 text = text.replace(shape, "***")
         return " ".join(text.split())[:_NOTE]
 

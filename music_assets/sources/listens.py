@@ -183,17 +183,17 @@ class Collector:
         source = self._source
         with self._books.fetch(source.fetcher, kind, account=account, origin=source.origin) as fetch:
             fetch.covered_until = moment_of(window.until)
-            before = window.reached + source.step_ms if window.edge else window.reached
+            before, complete_from = window.reached + source.step_ms * bool(window.edge), window.since
             while True:
                 page = source.page(account, since_ms=window.since, before_ms=before)
                 self._take(page, place, cursor, window, fetch)
                 if page.complete_from_ms is not None and page.complete_from_ms > max(window.since, cursor.through):
                     fetch.remark("the source keeps nothing from before; `music source gaps` shows what is missing")
-                    fetch.covered_from = moment_of(page.complete_from_ms)
+                    complete_from = page.complete_from_ms
                 if not page.more:
                     break
                 before = self._next(page, before, fetch)
-            fetch.covered_from = fetch.covered_from or moment_of(window.since)
+            fetch.covered_from = moment_of(complete_from)
             _close(cursor, window, source.lookback_ms)
             self._books.save(source.name, place, cursor)
 

@@ -120,6 +120,12 @@ class AudioFeatures(msgspec.Struct):
     time_signature: int
 
 
+class User(msgspec.Struct):
+    """An account."""
+
+    id: str
+
+
 class Token(msgspec.Struct):
     """What the accounts service gives for a refresh token."""
 
@@ -170,6 +176,19 @@ def parse_several(body: bytes, name: str, shape: type[S]) -> list[S]:
     if not isinstance(content, dict) or not isinstance(content.get(name), list):
         raise ShapeError(f"there is no list {name!r}")
     return [convert(each, shape) for each in content[name] if each is not None]
+
+
+def parse_found(body: bytes, name: str, shape: type[S]) -> list[S]:
+    """Parse the answer of a search for one kind of item, `{"<name>": {"items": [...]}}`.
+
+    Raises:
+        ShapeError: it has another shape.
+    """
+    content = read(body)
+    found = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(found, dict) or not isinstance(found.get("items"), list):
+        raise ShapeError(f"there is no page {name!r}")
+    return [convert(each, shape) for each in found["items"] if each is not None]
 
 
 def convert(value: Any, shape: type[S]) -> S:

@@ -1,6 +1,6 @@
 """Recorded answers of an invented world, for who has no key: the collectors' whole way without a network.
 
-A file is found by what is asked: `lastfm/<method>.json`, `spotify/<path with dashes>.json`,
+A file is found by what is asked: `lastfm/<method>.<artist>.<track>.json`, `spotify/<path with dashes>.json`,
 `listenbrainz/<last part of the path>.json`. What is not recorded is the source's own 404.
 """
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+
+from music_assets.sources import items
 
 _ROOT: Final = Path(__file__).parent
 ACCOUNT: Final = "recorded"
@@ -35,6 +37,7 @@ class RecordedTransport(httpx.BaseTransport):
 def _name(url: httpx.URL) -> str:
     method = url.params.get("method")
     if method is not None:
-        return str(method)
-    parts = [part for part in url.path.split("/") if part not in {"", "1", "v1", "api"}]
+        subject = [items.normal(url.params[part]) for part in ("artist", "track") if part in url.params]
+        return ".".join([str(method), *(part.replace(" ", "-") for part in subject)])
+    parts = [part for part in url.path.split("/") if part not in {"", "1", "v1"}]
     return parts[-1] if parts[0] == "user" else "-".join(parts)
