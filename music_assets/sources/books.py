@@ -12,7 +12,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from music_assets.sources.http import Fetcher, FetchError, Outcome
-from streaming.errors import MusicError
+from streaming.errors import MusicError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,6 +70,22 @@ class Books:
 
     def __init__(self, conn: psycopg.Connection[tuple[Any, ...]]) -> None:
         self.conn = conn
+
+    @contextmanager
+    def alone(self, source: str) -> Iterator[None]:
+        """Keep other runs off a source's cursors for the block; the lock ends with the connection at the latest.
+
+        Raises:
+            UnavailableError: another run holds it.
+        """
+        name = f"source.cursors {source}"
+        row = self.conn.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
+        if row != (True,):
+            raise UnavailableError(f"another run collects {source}; try again when it has ended")
+        try:
+            yield
+        finally:
+            self.conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
     @contextmanager
     def fetch(self, fetcher: Fetcher, kind: str, *, account: str | None, origin: str) -> Iterator[Fetch]:

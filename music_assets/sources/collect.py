@@ -61,19 +61,24 @@ def opened(name: str, settings: Settings, **fetching: Any) -> Iterator[Opened]:
 
 
 def collect(opened_source: Opened, books: Books, sink: Sink, now: datetime | None = None) -> Collected:
-    """Bring all accounts of a source up to now; one that cannot be read keeps no other one back."""
+    """Bring all accounts of a source up to now; one that cannot be read keeps no other one back.
+
+    Raises:
+        UnavailableError: another run collects this source, or plays could not be sent.
+    """
     source, collected = opened_source.source, Collected()
     collector = Collector(source, books, sink, collected)
-    try:
-        names = _accounts(opened_source, books)
-    except FetchError as error:
-        collected.errors.append(error)
-        return collected
-    for account in names:
+    with books.alone(source.name):
         try:
-            collector.collect(account, now or datetime.now(UTC))
+            names = _accounts(opened_source, books)
         except FetchError as error:
             collected.errors.append(error)
+            return collected
+        for account in names:
+            try:
+                collector.collect(account, now or datetime.now(UTC))
+            except FetchError as error:
+                collected.errors.append(error)
     return collected
 
 
@@ -92,7 +97,8 @@ def backfill(
     if account not in names:
         raise ConfigurationError(f"there is no account {account!r}; valid: {', '.join(names) or 'none'}")
     collected = Collected()
-    Collector(opened_source.source, books, sink, collected).backfill(account, since, until)
+    with books.alone(opened_source.source.name):
+        Collector(opened_source.source, books, sink, collected).backfill(account, since, until)
     return collected
 
 
@@ -106,3 +112,22 @@ def _accounts(opened_source: Opened, books: Books) -> Sequence[str]:
         failed.requests, failed.retries = fetcher.requests, fetcher.retries
         books.write(failed, began)
         raise
+
+
+def owner_of(settings: Settings) -> Callable[[str, str], str]:
+    """Return what gives the user id of a source's account under these settings."""
+    known = {
+        (source, account.name): account.user_id
+        for source, accounts in (
+            (lastfm.NAME, lastfm.access(settings).accounts),
+            (listenbrainz.NAME, listenbrainz.access(settings).accounts),
+        )
+        for account in accounts
+    }
+
+    def owner(source: str, account: str) -> str:
+        if source == spotify.NAME and settings.spotify_user:
+            return settings.spotify_user
+        return known.get((source, account), f"{source}:{account}")
+
+    return owner
