@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ROWS: Final = 10
 
 
-def books(platform: PlatformResource) -> "AbstractContextManager[psycopg.Connection[tuple[Any, ...]]]":
+def _books(platform: PlatformResource) -> "AbstractContextManager[psycopg.Connection[tuple[Any, ...]]]":
     import psycopg
 
     return psycopg.connect(platform.settings().database, connect_timeout=10, autocommit=True)
@@ -67,7 +67,7 @@ def _listens(name: str, context: dg.AssetExecutionContext, platform: PlatformRes
     from music_assets.sources.sink import topics
 
     settings, began = platform.settings(), datetime.now(UTC)
-    with books(platform) as conn, topics(settings) as sink, opened(name, settings) as source:
+    with _books(platform) as conn, topics(settings) as sink, opened(name, settings) as source:
         collected: Collected = collect(source, Books(conn), sink)
         for error in collected.errors:
             context.log.warning("%s", error)
@@ -96,7 +96,7 @@ def _facts(source: str, context: dg.AssetExecutionContext, platform: PlatformRes
 
     gather = {"lastfm": enrich.lastfm_facts, "spotify": enrich.spotify_facts}[source]
     settings, began = platform.settings(), datetime.now(UTC)
-    with books(platform) as conn, topics(settings) as sink:
+    with _books(platform) as conn, topics(settings) as sink:
         gathered: Gathered = gather(settings, Books(conn), sink.publish)
         looks = _looks(conn, source, began)
     for error in gathered.errors:
@@ -169,7 +169,7 @@ def gaps(platform: PlatformResource) -> dg.MaterializeResult[None]:
     from music_assets.sources.gaps import WATCHED, find
 
     now = datetime.now(UTC)
-    with books(platform) as conn:
+    with _books(platform) as conn:
         found = find(conn, owner_of(platform.settings()), now, since=now - WATCHED)
     return dg.MaterializeResult(
         metadata={
