@@ -30,7 +30,7 @@ def _books(platform: PlatformResource) -> "AbstractContextManager[psycopg.Connec
 
 
 def _cells(value: object) -> str | int | float | bool | None:
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return value if value is None or isinstance(value, int | float | bool) else str(value)
 
 
 def _table(rows: "Sequence[dict[str, object]]") -> dg.TableMetadataValue:
@@ -79,7 +79,7 @@ def _listens(name: str, context: dg.AssetExecutionContext, platform: PlatformRes
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": collected.sent,
-            "origin": source.source.origin,
+            "origin": str(source.source.origin),
             "rejected": collected.rejected,
             "newest_play": str(collected.newest or "none"),
             "outcomes": [str(error.outcome) for error in collected.errors] or ["ok"],
