@@ -226,7 +226,8 @@ class Fetcher:
         return b"".join(parts)
 
     def _judge(self, answer: httpx.Response, body: bytes) -> None:
-        status, after = answer.status_code, retry_after(answer.headers.get("retry-after"))
+        status, given = answer.status_code, answer.headers
+        after = retry_after(given.get("retry-after") or given.get("x-ratelimit-reset-in"))
         said = self.service.judge(status, body)
         if status == httpx.codes.TOO_MANY_REQUESTS or (said and said[0] is Outcome.LIMITED):
             raise self.error(
@@ -240,7 +241,7 @@ class Fetcher:
             raise self.error(Outcome.REFUSED, f"HTTP {status}", status=status)
         if status >= httpx.codes.MULTIPLE_CHOICES:
             raise self.error(Outcome.MALFORMED, f"HTTP {status} where an answer should be", status=status)
-        kind = answer.headers.get("content-type", "")
+        kind = given.get("content-type", "")
         if body and "json" not in kind:
             raise self.error(Outcome.MALFORMED, f"the answer is {kind or 'of no type'}, not JSON", status=status)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -129,6 +129,10 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
+def _played_at(play: Play) -> datetime:
+    return play.played_at
+
+
 def moment_of(value: int) -> datetime:
     """Return the time of milliseconds since 1970."""
     return datetime.fromtimestamp(value / 1000, UTC)
@@ -185,7 +189,9 @@ class Collector:
             fetch.covered_until = moment_of(window.until)
             before, complete_from = window.reached + source.step_ms * bool(window.edge), window.since
             while True:
-                page = source.page(account, since_ms=window.since, before_ms=before)
+                given = source.page(account, since_ms=window.since, before_ms=before)
+                # How far the walk came is only true if no page has an older play before a newer one.
+                page = replace(given, plays=sorted(given.plays, key=_played_at, reverse=True))
                 self._take(page, place, cursor, window, fetch)
                 if page.complete_from_ms is not None and page.complete_from_ms > max(window.since, cursor.through):
                     fetch.remark("the source keeps nothing from before; `music source gaps` shows what is missing")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from music_assets.sources.answers.spotify import Play as Played
 
 _KEPT: Final = 50
-_HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 86_400_000
 
 
 class SpotifyListens:
@@ -29,7 +29,7 @@ class SpotifyListens:
 
     name: str = NAME
     step_ms: int = 1
-    lookback_ms: int = _HOUR_MS
+    lookback_ms: int = _DAY_MS
 
     def __init__(self, spotify: Spotify, user_id: str | None, now: datetime) -> None:
         self.fetcher = spotify.fetcher
@@ -48,7 +48,7 @@ class SpotifyListens:
         forgotten = len(found.items) >= _KEPT
         return Page(
             [self._play(each, account) for each in inside], more=False, facts=facts,
-            complete_from_ms=milliseconds(found.items[-1].played_at) if forgotten else None,
+            complete_from_ms=min(milliseconds(each.played_at) for each in found.items) if forgotten else None,
         )  # fmt: skip
 
     def _play(self, played: Played, account: str) -> Play:

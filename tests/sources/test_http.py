@@ -60,6 +60,12 @@ def test_retry_after_as_a_date_is_kept_to() -> None:
     assert 37 < waits.seconds[0] <= 40
 
 
+def test_listenbrainz_says_when_a_window_ends_in_a_header_of_its_own() -> None:
+    http, waits = fetcher(lambda number: ok() if number else httpx.Response(429, headers={"x-ratelimit-reset-in": "7"}))
+    http.get("/x", read)
+    assert waits.seconds == [7]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"), [("0", 0), (" 5 ", 5), ("soon", None), (None, None), ("Thu, 01 Jan 2026 00:00:00 GMT", 0)]
 )
