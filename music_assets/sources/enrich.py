@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from music_assets.sources.books import Books, Fetch
     from streaming.events import CatalogRecord
 
-ARTISTS_A_RUN: Final = 200
-TRACKS_A_RUN: Final = 300
+_MOST: Final = {"artists": 200, "tracks": 300}
+"""Subjects a run: at four requests a second it takes minutes, and the next run goes on."""
 _PART: Final = 20
 _TOP: Final = 200
 _FRESH: Final = timedelta(days=30)
@@ -117,7 +117,7 @@ def lastfm_facts(settings: Settings, books: Books, publish: Publish, **fetching:
         other = _other_spotify(settings, given.origin, stack, fetching)
         kinds = {"artists": _artists_wanted(client, given, books, gatherer), "tracks": _tracks_wanted(books)}
         for kind, names in kinds.items():
-            subjects = [name for name in names if name.item_id not in asked.unknown]
+            subjects = [name for name in names if name.item_id not in asked.unknown][: _MOST[kind]]
             asks: dict[Provider, Ask] = {Provider.LASTFM: lambda subject: _ask_lastfm(client, subject, now)}
             asks |= _stand_ins(books, now) | ({Provider.SPOTIFY: _ask_spotify(other, now)} if other else {})
             resolver = Resolver(LASTFM_FIRST, asks)
@@ -163,37 +163,21 @@ def _artists_wanted(client: Lastfm, given: lastfm.Access, books: Books, gatherer
             gatherer.gathered.errors.append(error)
             continue
         names |= dict.fromkeys(top)
-    # Plays name artists too, which touches their rows: when one was asked for is told by what only the asking brings.
     rows = books.conn.execute(
-        """
-        select name from source.artists as artist
-        left join lateral (
-            select max(fetched_at) as asked_at from source.similar_artists
-            where source = artist.source and artist_id = artist.item_id
-        ) as similar_artists on true
-        where source = %s and (listeners is null or asked_at < now() - %s)
-        order by listeners is not null, asked_at nulls first limit %s
-        """,
-        [lastfm.NAME, _FRESH, ARTISTS_A_RUN],
+        "select name, item_id, listeners is not null and fetched_at >= now() - %s from source.artists where source = %s"
+        " order by fetched_at",
+        [_FRESH, lastfm.NAME],
     ).fetchall()
-    names |= dict.fromkeys(row[0] for row in rows)
-    fresh = books.conn.execute(
-        """
-        select artist.name from source.artists as artist join source.similar_artists as similar_artists
-            on similar_artists.source = artist.source and similar_artists.artist_id = artist.item_id
-        where artist.source = %s group by artist.name having max(similar_artists.fetched_at) >= now() - %s
-        """,
-        [lastfm.NAME, _FRESH],
-    ).fetchall()
-    held = {row[0] for row in fresh}
-    return [Subject(name) for name in names if name not in held][:ARTISTS_A_RUN]
+    fresh = {item_id for _, item_id, known in rows if known}
+    names |= dict.fromkeys(name for name, _, known in rows if not known)
+    return [subject for subject in map(Subject, names) if subject.item_id not in fresh]
 
 
 def _tracks_wanted(books: Books) -> list[Subject]:
     rows = books.conn.execute(
         "select artist_name, name from source.tracks"
-        " where source = %s and listeners is null and artist_name is not null order by fetched_at desc limit %s",
-        [lastfm.NAME, TRACKS_A_RUN],
+        " where source = %s and listeners is null and artist_name is not null order by fetched_at desc",
+        [lastfm.NAME],
     ).fetchall()
     return [Subject(artist, title) for artist, title in rows]
 
@@ -257,7 +241,7 @@ def _artists_elsewhere(
 ) -> None:
     """Ask Last.fm, and then who else has something, for the artists that Spotify did not tell about."""
     given, now = lastfm.access(settings), datetime.now(UTC)
-    names = list(dict.fromkeys(artist.name for track in tracks for artist in track.artists))[:ARTISTS_A_RUN]
+    names = list(dict.fromkeys(artist.name for track in tracks for artist in track.artists))[: _MOST["artists"]]
     with Fetcher(given.service, **fetching) as fetcher:
         client = Lastfm(fetcher, given.key, given.origin)
         asks = {Provider.SPOTIFY: lambda _: list[Fact]()} | _stand_ins(books, now)

@@ -138,14 +138,14 @@ _TARGETS: Final[dict[type[Any], landing.Target]] = {
 }
 
 
-def land(conn: psycopg.Connection[tuple[Any, ...]], facts: Iterable[Fact]) -> dict[str, int]:
-    """Merge facts into their tables, all or none, and return the rows by table."""
+def land(conn: psycopg.Connection[tuple[Any, ...]], facts: Iterable[Fact], *, fill: bool = False) -> dict[str, int]:
+    """Merge facts into their tables, all or none, and return the rows by table; `fill` as in `upsert_rows`."""
     by_kind: dict[type[Any], list[Any]] = defaultdict(list)
     for fact in facts:
         by_kind[type(fact)].append(fact)
     with conn.transaction():
         return {
-            _TARGETS[kind].name: landing.upsert_rows(conn, _TARGETS[kind], kind._fields, rows)
+            _TARGETS[kind].name: landing.upsert_rows(conn, _TARGETS[kind], kind._fields, rows, fill=fill)
             for kind, rows in by_kind.items()
         }
 

@@ -41,11 +41,21 @@ AUDIO_FEATURES: Final = Target("audio_features", ("source", "item_id"))
 
 
 def upsert_rows(
-    conn: psycopg.Connection[tuple[Any, ...]], target: Target, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    conn: psycopg.Connection[tuple[Any, ...]],
+    target: Target,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    fill: bool = False,
 ) -> int:
-    """Merge rows, each with the values of `columns` in their order, and return how many keys there were.
+    """Merge rows, all or none, and return how many keys there were.
 
-    All or nothing: the call is a transaction, or a part of the one that is open.
+    Args:
+        conn: the call is a transaction of it, or a part of the one that is open.
+        target: table and key.
+        columns: of the rows.
+        rows: values in the order of `columns`.
+        fill: only nulls take a value: what is mentioned in passing must not make an older fact look new.
     """
     with conn.transaction():
         beside = _beside(conn, target)
@@ -54,7 +64,7 @@ def upsert_rows(
         with conn.cursor() as cursor, cursor.copy(statement) as copy:
             for place, row in enumerate(rows):
                 copy.write_row((*row, place))
-        return _merge(conn, target, beside, columns)
+        return _merge(conn, target, beside, columns, fill=fill)
 
 
 def upsert_batches(
@@ -67,7 +77,7 @@ def upsert_batches(
     with conn.transaction():
         beside = _beside(conn, target)
         copy_rows(conn, beside, [*columns, _ORDER], _numbered(batches))
-        return _merge(conn, target, beside, columns)
+        return _merge(conn, target, beside, columns, fill=False)
 
 
 def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -89,11 +99,20 @@ def _beside(conn: psycopg.Connection[tuple[Any, ...]], target: Target) -> sql.Id
 
 
 def _merge(
-    conn: psycopg.Connection[tuple[Any, ...]], target: Target, beside: sql.Identifier, columns: Sequence[str]
+    conn: psycopg.Connection[tuple[Any, ...]],
+    target: Target,
+    beside: sql.Identifier,
+    columns: Sequence[str],
+    *,
+    fill: bool,
 ) -> int:
+    first, second = ("held", "excluded") if fill else ("excluded", "held")
     facts = [column for column in columns if column not in target.key]
     keep = sql.SQL(", ").join(
-        sql.SQL("{0} = coalesce(excluded.{0}, held.{0})").format(sql.Identifier(column)) for column in facts
+        sql.SQL("{} = coalesce({}, {})").format(
+            sql.Identifier(column), sql.Identifier(first, column), sql.Identifier(second, column)
+        )
+        for column in facts
     )
     done = conn.execute(
         sql.SQL(

@@ -127,7 +127,7 @@ class LastfmListens:
         scrobbles = [each for each in found.items if each.played_at is not None]
         plays = [self._play(each, account) for each in scrobbles]
         inside = [play for play in plays if since_ms <= play.played_at.timestamp() * 1000 < before_ms]
-        return Page(inside, more=bool(inside) and (found.pages or 0) > 1, facts=self._facts(scrobbles))
+        return Page(inside, more=bool(inside) and (found.pages or 0) > 1, names=self._names(scrobbles))
 
     def _play(self, scrobble: answers.Scrobble, account: str) -> Play:
         assert scrobble.played_at is not None
@@ -137,7 +137,7 @@ class LastfmListens:
             context=None if self.origin == Origin.LIVE else self.origin,
         )  # fmt: skip
 
-    def _facts(self, scrobbles: list[answers.Scrobble]) -> list[Fact]:
+    def _names(self, scrobbles: list[answers.Scrobble]) -> list[Fact]:
         facts: list[Fact] = []
         for each in scrobbles:
             artist_id = items.named(ItemKind.ARTIST, each.artist)

@@ -73,7 +73,7 @@ class ListenbrainzListens:
         inside = [each for each in found if since_ms <= each.listened_at * 1000 < before_ms]
         plays = [self._play(each, account) for each in inside]
         # A server may give fewer than were asked for: only an empty page is the last one for sure.
-        return Page(plays, more=bool(plays), full=len(found) >= _SMALLEST_PAGE, facts=self._facts(inside))
+        return Page(plays, more=bool(plays), full=len(found) >= _SMALLEST_PAGE, names=self._names(inside))
 
     def _play(self, listen: answers.Listen, account: str) -> Play:
         track = listen.track_metadata
@@ -84,7 +84,7 @@ class ListenbrainzListens:
             duration_ms=_duration(track), context=None if self.origin == Origin.LIVE else self.origin,
         )  # fmt: skip
 
-    def _facts(self, listens: list[answers.Listen]) -> list[Fact]:
+    def _names(self, listens: list[answers.Listen]) -> list[Fact]:
         facts: list[Fact] = []
         for track in (each.track_metadata for each in listens):
             artist_id = items.named(ItemKind.ARTIST, track.artist_name)

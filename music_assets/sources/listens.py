@@ -49,6 +49,7 @@ class Page:
         more: whether older ones of the window may be left.
         full: whether it holds as many as the source gives at once.
         facts: what the page tells about their items.
+        names: items that it names without telling more.
         complete_from_ms: the source has forgotten what lies before; None if it keeps everything.
     """
 
@@ -56,6 +57,7 @@ class Page:
     more: bool
     full: bool = True
     facts: Sequence[Fact] = ()
+    names: Sequence[Fact] = ()
     complete_from_ms: int | None = None
 
 
@@ -218,8 +220,9 @@ class Collector:
         known = {*window.edge, *cursor.recent}
         keyed = {key(play): play for play in page.plays}
         fresh = [(name, play) for name, play in keyed.items() if name not in known]
-        if page.facts:
+        if fresh:
             land(self._books.conn, page.facts)
+            land(self._books.conn, page.names, fill=True)
         for first in range(0, len(fresh), _PART):
             part = fresh[first : first + _PART]
             self._send([play for _, play in part], fetch)

@@ -122,7 +122,7 @@ def test_an_earlier_answer_stands_in_when_both_are_away_and_then_an_invention(
     run: Callable[..., Any], books: Books
 ) -> None:
     run(lastfm_facts, lastfm_world())
-    books.conn.execute("update source.similar_artists set fetched_at = now() - interval '40 days'")
+    books.conn.execute("update source.artists set fetched_at = now() - interval '40 days'")
     away = {"artist.getinfo": (503, {}), "/v1/search": (503, {})}
     gathered, published = run(lastfm_facts, lastfm_world(**away))
     assert gathered.providers == {"cached": 1}

@@ -45,6 +45,13 @@ def test_the_newest_wins_and_what_it_leaves_out_stays(conn: Conn) -> None:
     assert rows == [("Second", "m", 2, NOW + timedelta(days=1))]
 
 
+def test_what_is_named_in_passing_fills_and_changes_nothing(conn: Conn) -> None:
+    land(conn, [artist("First", listeners=1)])
+    land(conn, [artist("Second", listeners=2, mbid="m", at=NOW + timedelta(days=1))], fill=True)
+    rows = conn.execute("select name, mbid, listeners, fetched_at from source.artists").fetchall()
+    assert rows == [("First", "m", 1, NOW)]
+
+
 def test_the_last_of_one_key_in_one_call_counts_and_again_changes_nothing(conn: Conn) -> None:
     facts = [artist(f"Name {number}", playcount=number) for number in range(50)]
     for _ in range(2):
