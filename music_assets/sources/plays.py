@@ -81,9 +81,9 @@ class Play:
 
 
 class Refusal(NamedTuple):
-    """Why a play cannot be sent: the field to blame and a sentence without the value."""
+    """Why a play cannot be sent: the field to blame, if one is, and a sentence without the value."""
 
-    field: str
+    field: str | None
     reason: str
 
 
