@@ -30,8 +30,9 @@ from streaming.events import (
     SongRecord,
     Text,
     check_time,
+    derive_event_id,
 )
-from streaming.outgoing import Outgoing, address
+from streaming.outgoing import Outgoing, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,13 +132,13 @@ def refusal(play: Play, now: datetime) -> Refusal | None:
 
 def listen(play: Play, listener_id: str) -> Outgoing:
     """Return the message of a valid play, in the form that the API gives its events."""
-    # Its values were checked as the play's; to check them again would take as long as all the rest.
-    event = ListenEvent.model_construct(
-        event_id=None, user_id=listener_id, event_type=EventType.LISTEN, item_id=play.item_id,
-        timestamp=play.played_at, rating=None, ms_played=play.ms_played, source=play.source, context=play.context,
-        recommendation_id=None,
+    item_id, played_at = play.item_id, play.played_at.astimezone(UTC)
+    event = ListenEvent(
+        event_id=derive_event_id(listener_id, EventType.LISTEN, item_id, played_at), user_id=listener_id,
+        event_type=EventType.LISTEN, item_id=item_id, timestamp=played_at, ms_played=play.ms_played,
+        source=play.source, context=play.context,
     )  # fmt: skip
-    return address(event, listener_id)
+    return encode(event)
 
 
 def records(play: Play) -> tuple[CatalogRecord, ...]:
