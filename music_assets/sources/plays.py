@@ -35,7 +35,7 @@ from streaming.events import (
 from streaming.outgoing import Outgoing, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from streaming.producer import EventProducer
 
@@ -169,14 +169,23 @@ class PlaySender:
     Args:
         producer: where to; more than one sender may share it.
         database: URL of the PostgreSQL that knows the listeners.
+        listeners: listener ids by user id that are known already.
         patience_seconds: how long `send` tries before it gives up.
     """
 
-    def __init__(self, producer: EventProducer, database: str, *, patience_seconds: float = 180) -> None:
+    def __init__(
+        self,
+        producer: EventProducer,
+        database: str,
+        *,
+        listeners: Mapping[str, str] | None = None,
+        patience_seconds: float = 180,
+    ) -> None:
         self._producer = producer
         self._database = database
         self._patience = patience_seconds
-        self._listeners: dict[str, str] = {}
+        self._given = dict(listeners or {})
+        self._listeners = dict(self._given)
         self._items: set[str] = set()
         self._met: set[_Names] = set()
 
@@ -219,7 +228,7 @@ class PlaySender:
 
     def _resolve(self, user_ids: set[str]) -> dict[str, str]:
         if len(self._listeners) > _REMEMBERED:
-            self._listeners.clear()
+            self._listeners = dict(self._given)
         missing = sorted(user_ids - self._listeners.keys())
         if missing:
             try:
