@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from music_assets.settings import Settings
 
-BATCH: Final = 5_000
+BATCH: Final = 20_000
 """Records between two notes of the position: what a killed import repeats at most."""
 
 ALL_KINDS: Final = (*KINDS, kaggle.KIND)
