@@ -33,8 +33,8 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Names of each column in the known files."""
 
-REQUIRED: Final = ("track_id", "name", "popularity", "danceability", "energy", "tempo", "valence")
-EXPECTED: Final = "expected columns such as track_id, track_name, artists or artist_name, popularity, danceability, …"
+REQUIRED: Final = ("track_id", "name", "danceability", "energy", "tempo", "valence")
+EXPECTED: Final = "expected columns such as track_id, track_name, artists or artist_name, danceability, …"
 
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "acousticness": (0, 1), "danceability": (0, 1), "energy": (0, 1), "instrumentalness": (0, 1), "liveness": (0, 1),
