@@ -160,6 +160,15 @@ def claimed(connection: psycopg.Connection[Any], import_id: UUID) -> Iterator[Im
             connection.commit()
 
 
+def is_free(connection: psycopg.Connection[Any], import_id: UUID) -> bool:
+    """Whether nobody carries an import out at this moment."""
+    try:
+        with claimed(connection, import_id):
+            return True
+    except UnavailableError:
+        return False
+
+
 def set_status(connection: psycopg.Connection[Any], import_id: UUID, status: Status, error: str | None = None) -> None:
     """Set the status, and why it failed; commits."""
     connection.execute(

@@ -22,7 +22,7 @@ from streaming.errors import ConfigurationError, MusicError, UnavailableError
 from streaming.producer import EventProducer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from music_assets.settings import Settings
@@ -204,24 +204,35 @@ def upload_path(settings: Settings, record: Import) -> Path:
     return settings.upload_root / str(record.import_id)
 
 
-def waiting(settings: Settings) -> list[Import]:
-    """Return the uploaded files that wait for somebody to carry them out, the oldest first.
+def waiting(settings: Settings, kinds: Collection[str] = ALL_KINDS) -> list[Import]:
+    """Return the uploaded files of some kinds that wait for somebody to carry them out, the oldest first.
 
-    One whose process was killed waits as well; one that is being carried out is in the list, too, and refuses.
+    One whose process was killed waits as well.
+
+    Raises:
+        UnavailableError: PostgreSQL does not answer.
     """
     with connect(settings) as connection:
         found = import_table.newest(connection, statuses=["queued", "running"], limit=1000)
-    return [record for record in reversed(found) if upload_path(settings, record).exists()]
+        return [
+            record
+            for record in reversed(found)
+            if record.kind in kinds
+            and upload_path(settings, record).exists()
+            and import_table.is_free(connection, record.import_id)
+        ]
 
 
-def carry_out_waiting(settings: Settings, *, progress: Callable[[Import], None]) -> list[Import]:
+def carry_out_waiting(
+    settings: Settings, kinds: Collection[str] = ALL_KINDS, *, progress: Callable[[Import], None]
+) -> list[Import]:
     """Carry out the uploaded files that wait, and return how each stands then; one that fails does not stop the others.
 
     Raises:
         UnavailableError: PostgreSQL does not answer.
     """
     ended: list[Import] = []
-    for record in waiting(settings):
+    for record in waiting(settings, kinds):
         path = upload_path(settings, record)
         try:
             found = carry_out(settings, record, path, progress=progress)
