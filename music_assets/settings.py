@@ -77,6 +77,11 @@ class Settings(streaming_settings.Settings):
         return self.music_home / "models"
 
     @property
+    def upload_root(self) -> Path:
+        """Folder of the files that came through the API and are not imported yet, named by their imports."""
+        return self.music_home / "imports"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's own folder: instance configuration, compute logs."""
         return self.music_home / "dagster"

@@ -23,9 +23,16 @@ class Outgoing(NamedTuple):
 
 def address(event: Event, listener_id: str) -> Outgoing:
     """Return the message of a client's event: in UTC, the listener id in place of the client's own user id."""
-    topic = event_topic(event.event_type).name
     event_id = event.event_id or derive_event_id(listener_id, event.event_type, event.item_id, event.timestamp)
-    message = event.model_copy(
-        update={"user_id": listener_id, "event_id": event_id, "timestamp": event.timestamp.astimezone(UTC)}
+    return encode(
+        event.model_copy(
+            update={"user_id": listener_id, "event_id": event_id, "timestamp": event.timestamp.astimezone(UTC)}
+        )
     )
-    return Outgoing(topic, listener_id, message.model_dump_json(exclude_none=True).encode(), event_id)
+
+
+def encode(event: Event) -> Outgoing:
+    """Return the message of an event that has all it needs: listener id, event id, its time in UTC."""
+    topic = event_topic(event.event_type).name
+    value = event.model_dump_json(exclude_none=True).encode()
+    return Outgoing(topic, event.user_id, value, str(event.event_id))

@@ -30,11 +30,12 @@ from streaming.events import (
     SongRecord,
     Text,
     check_time,
+    derive_event_id,
 )
-from streaming.outgoing import Outgoing, address
+from streaming.outgoing import Outgoing, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from streaming.producer import EventProducer
 
@@ -81,9 +82,9 @@ class Play:
 
 
 class Refusal(NamedTuple):
-    """Why a play cannot be sent: the field to blame and a sentence without the value."""
+    """Why a play cannot be sent: the field to blame, if one is, and a sentence without the value."""
 
-    field: str
+    field: str | None
     reason: str
 
 
@@ -131,13 +132,13 @@ def refusal(play: Play, now: datetime) -> Refusal | None:
 
 def listen(play: Play, listener_id: str) -> Outgoing:
     """Return the message of a valid play, in the form that the API gives its events."""
-    # Its values were checked as the play's; to check them again would take as long as all the rest.
-    event = ListenEvent.model_construct(
-        event_id=None, user_id=listener_id, event_type=EventType.LISTEN, item_id=play.item_id,
-        timestamp=play.played_at, rating=None, ms_played=play.ms_played, source=play.source, context=play.context,
-        recommendation_id=None,
+    item_id, played_at = play.item_id, play.played_at.astimezone(UTC)
+    event = ListenEvent(
+        event_id=derive_event_id(listener_id, EventType.LISTEN, item_id, played_at), user_id=listener_id,
+        event_type=EventType.LISTEN, item_id=item_id, timestamp=played_at, ms_played=play.ms_played,
+        source=play.source, context=play.context,
     )  # fmt: skip
-    return address(event, listener_id)
+    return encode(event)
 
 
 def records(play: Play) -> tuple[CatalogRecord, ...]:
@@ -168,14 +169,23 @@ class PlaySender:
     Args:
         producer: where to; more than one sender may share it.
         database: URL of the PostgreSQL that knows the listeners.
+        listeners: listener ids by user id that are known already.
         patience_seconds: how long `send` tries before it gives up.
     """
 
-    def __init__(self, producer: EventProducer, database: str, *, patience_seconds: float = 180) -> None:
+    def __init__(
+        self,
+        producer: EventProducer,
+        database: str,
+        *,
+        listeners: Mapping[str, str] | None = None,
+        patience_seconds: float = 180,
+    ) -> None:
         self._producer = producer
         self._database = database
         self._patience = patience_seconds
-        self._listeners: dict[str, str] = {}
+        self._given = dict(listeners or {})
+        self._listeners = dict(self._given)
         self._items: set[str] = set()
         self._met: set[_Names] = set()
 
@@ -218,7 +228,7 @@ class PlaySender:
 
     def _resolve(self, user_ids: set[str]) -> dict[str, str]:
         if len(self._listeners) > _REMEMBERED:
-            self._listeners.clear()
+            self._listeners = dict(self._given)
         missing = sorted(user_ids - self._listeners.keys())
         if missing:
             try:
