@@ -140,7 +140,7 @@ class Books:
         """Drop where a collector goes on: its work is done."""
         self.conn.execute("delete from source.cursors where source = %s and account = %s", [source, account])
 
-    def reject(self, source: str, batch: str, rows: Iterable[tuple[int, str, str, str]]) -> None:
+    def reject(self, source: str, batch: str, rows: Iterable[tuple[int, str, str | None, str]]) -> None:
         """Keep what no message could be made of: (position in the batch, reason, field, raw) each."""
         with self.conn.transaction(), self.conn.cursor() as cursor:
             cursor.executemany(
