@@ -28,6 +28,10 @@ def test_looks_that_meet_leave_no_gap() -> None:
     assert spans([look(0, 10), look(9, 15), look(15, 20)], [3, 12]) == []
 
 
+def test_a_look_inside_a_longer_one_takes_nothing_from_it() -> None:
+    assert spans([look(0, 15), look(2, 4), look(14, 20)], [10]) == []
+
+
 def test_an_afternoon_without_a_look_is_named_with_the_plays_known_from_it() -> None:
     assert spans([look(0, 14), look(18, 20)], [13, 15, 17.5, 19]) == [(at(14), at(18), 2)]
 
