@@ -12,7 +12,7 @@ import typer
 
 from music_assets.backfill import backfill
 from music_assets.bench import cli as bench_cli
-from music_assets.commands import deadletter, identity, quality, rebuild, screen
+from music_assets.commands import deadletter, identity, imports, quality, rebuild, screen, source
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
@@ -43,6 +43,8 @@ main.add_typer(db, name="db")
 main.add_typer(backfill, name="backfill")
 main.add_typer(deadletter.app, name="deadletter")
 main.add_typer(rebuild.app, name="rebuild")
+main.add_typer(source.app, name="source")
+main.add_typer(imports.app, name="import")
 main.add_typer(identity.app, name="identity")
 main.add_typer(quality.app, name="quality")
 main.add_typer(bench_cli.bench, name="bench")

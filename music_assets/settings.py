@@ -40,6 +40,24 @@ class Settings(streaming_settings.Settings):
         description="Mail server, `smtp(s)://user:password@host:port`; empty: mails are files in an outbox.",
     )
     api_port: Port = Field(8000, description="Port of the API.")
+    lastfm_api_key: SecretStr | None = Field(None, description="Last.fm API key; empty: recorded answers.")
+    lastfm_users: str = Field(
+        "", description="Last.fm accounts to collect, with commas; `account=user_id` gives the plays to that user id."
+    )
+    lastfm_url: str = Field("https://ws.audioscrobbler.com/2.0/", description="Address of Last.fm's API.")
+    spotify_client_id: str | None = Field(None, description="Spotify application; empty: recorded answers.")
+    spotify_client_secret: SecretStr | None = Field(None, description="Its secret.")
+    spotify_refresh_token: SecretStr | None = Field(
+        None, description="Of the account to collect, with user-read-recently-played and user-library-read."
+    )
+    spotify_user: str = Field("", description="User id that the plays belong to; empty: `spotify:` and the account.")
+    spotify_url: str = Field("https://api.spotify.com/v1", description="Address of Spotify's Web API.")
+    spotify_accounts_url: str = Field("https://accounts.spotify.com", description="Address of Spotify's tokens.")
+    listenbrainz_token: SecretStr | None = Field(None, description="ListenBrainz token; listens are public without it.")
+    listenbrainz_users: str = Field(
+        "", description="ListenBrainz accounts to collect, as LASTFM_USERS; empty: recorded answers."
+    )
+    listenbrainz_url: str = Field("https://api.listenbrainz.org", description="Address of ListenBrainz' API.")
 
     @field_validator("warehouse_target")
     @classmethod
@@ -68,6 +86,11 @@ class Settings(streaming_settings.Settings):
     def model_root(self) -> Path:
         """Folder of the model bundles and of the pointer to the champion."""
         return self.music_home / "models"
+
+    @property
+    def upload_root(self) -> Path:
+        """Folder of the files that came through the API and are not imported yet, named by their imports."""
+        return self.music_home / "imports"
 
     @property
     def dagster_home(self) -> Path:

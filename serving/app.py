@@ -17,6 +17,7 @@ from serving import settings as serving_settings
 from serving.events import endpoints as events
 from serving.events.edge import ADAPTER
 from serving.health import endpoints as health
+from serving.imports import endpoints as imports
 from serving.ledger import endpoints as ledger
 from serving.metrics import Metrics, MetricsMiddleware
 from serving.parts import open_parts
@@ -35,6 +36,7 @@ TITLE: Final = "Music data platform"
 _DESCRIPTION: Final = """
 * **Send events**: views, clicks, ratings and listens, one by one or up to 1000 at a time. Each gets a verdict, and an
   accepted event is safe: it may be sent any number of times and is stored once.
+* **Bring a file**: the history that Spotify, Last.fm or ListenBrainz exports, or a plain CSV; and see how far it is.
 * **Ask**: what to play next and why, what goes well with an item, what is played most right now.
 * **Look inside**: the state of every part, and what became of every message.
 
@@ -46,6 +48,7 @@ _TAGS: Final = [
     {"name": "events", "description": "What listeners did."},
     {"name": "recommendations", "description": "What to play next, and why."},
     {"name": "charts", "description": "What everybody plays."},
+    {"name": "imports", "description": "Files of plays and of tracks."},
     {"name": "operations", "description": "State, metrics and the ledger."},
 ]
 
@@ -76,7 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app)
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
-    for feature in (events, recommend, similar, trending, health, ledger):
+    for feature in (events, recommend, similar, trending, health, ledger, imports):
         app.include_router(feature.router)
     _document(app)
     return app

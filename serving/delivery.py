@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from streaming.errors import UnavailableError
 
@@ -17,18 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from serving.dependency import Dependency
+    from streaming.outgoing import Outgoing
     from streaming.producer import EventProducer
 
 _UNKNOWN: Final = "the broker did not answer in time"
-
-
-class Outgoing(NamedTuple):
-    """A message on its way: topic, key, value, and the event id that tells it from others."""
-
-    topic: str
-    key: str
-    value: bytes
-    event_id: str
 
 
 class _Countdown:

@@ -16,6 +16,7 @@ from serving.events.service import Ingest, Outbox
 from serving.health.service import Broker, Health
 from serving.identity.service import Identity
 from serving.identity.store import ListenerStore
+from serving.imports.service import Imports
 from serving.metrics import Metrics
 from serving.recommend.models import Models
 from serving.recommend.service import Exposures, Recommender
@@ -46,6 +47,7 @@ class Parts:
     trending: TrendingView
     names: Names
     ingest: Ingest
+    imports: Imports
     recommender: Recommender
     health: Health
 
@@ -84,7 +86,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     ):
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
-            ingest=ingest, recommender=recommender, health=health,
+            ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()

@@ -50,8 +50,10 @@ class Problem(BaseModel):
 
 _DESCRIPTIONS: Final = {
     404: "There is no such thing.",
-    413: "The body is larger than 2 MiB.",
+    409: "It cannot be done as things stand.",
+    413: "The body is larger than is allowed.",
     422: "A parameter or the body is not valid: the problem names it and what would be.",
+    507: "There is no room for it on the disk.",
     503: "A part that is needed does not answer: try again after the seconds of `Retry-After`.",
 }
 

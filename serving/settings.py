@@ -19,6 +19,8 @@ class Settings(music_settings.Settings):
         2, gt=0, description="How long a request waits for the broker before its events are spooled."
     )
 
+    import_limit_mb: int = Field(1024, gt=0, description="Largest file that `POST /imports` takes, in MiB.")
+
     @property
     def spool_path(self) -> Path:
         """SQLite file of the events that wait for the broker."""

@@ -204,7 +204,7 @@ def send_messages(
     A message whose acknowledgement did not come is sent again, so it may be on the topic twice.
 
     Raises:
-        TimeoutExpiredError: the broker did not take all of them within the patience.
+        TimeoutExpiredError: the broker did not take all of them within the patience; counts the others by topic.
     """
     deadline = time.monotonic() + patience_seconds
     waiting, sent, again = list(messages), 0, 0
@@ -213,7 +213,10 @@ def send_messages(
         failed = _round(producer, waiting, deadline)
         sent += len(waiting) - len(failed)
         if failed and time.monotonic() > deadline:
-            raise TimeoutExpiredError(f"the Kafka broker took {sent} of {total} messages in {patience_seconds:.0f} s")
+            raise TimeoutExpiredError(
+                f"the Kafka broker took {sent} of {total} messages in {patience_seconds:.0f} s; "
+                f"not acknowledged: {_by_topic(Counter(message.topic for message in failed))}"
+            )
         again += len(failed)
         waiting = failed
     return total, again
@@ -222,11 +225,13 @@ def send_messages(
 def _round(producer: EventProducer, messages: list[ForeignMessage], deadline: float) -> list[ForeignMessage]:
     """Send every message once, in order; return those that the broker did not acknowledge."""
     failed: list[ForeignMessage] = []
+    waiting = Counter(message.topic for message in messages)
     room = threading.Semaphore(_LOCAL_QUEUE)
 
     def done(message: ForeignMessage, error: str | None) -> None:
         if error is not None:
             failed.append(message)
+        waiting[message.topic] -= 1
         room.release()
 
     def report(message: ForeignMessage) -> Callable[[str | None], None]:
@@ -237,5 +242,9 @@ def _round(producer: EventProducer, messages: list[ForeignMessage], deadline: fl
         producer.send(message.topic, key=message.key, value=message.value, on_done=report(message))
     left = producer.flush(max(1.0, deadline - time.monotonic()))
     if left:
-        raise TimeoutExpiredError(f"the Kafka broker did not acknowledge {left} of {len(messages)} messages")
+        raise TimeoutExpiredError(f"the Kafka broker gave no answer in time; not acknowledged: {_by_topic(+waiting)}")
     return failed
+
+
+def _by_topic(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} of {topic}" for topic, count in sorted(counts.items()))

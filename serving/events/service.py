@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from serving.delivery import Outgoing
 from serving.events.edge import Refusal, read, split
 from serving.events.schemas import EventResult, IngestAnswer, Verdict
 from serving.spool import Spooled
 from streaming.errors import UnavailableError
-from streaming.events import EVENT_MODELS, Event, derive_event_id
+from streaming.events import EVENT_MODELS, Event
+from streaming.outgoing import Outgoing, address
 from streaming.topics import event_topic, topics
 
 if TYPE_CHECKING:
@@ -33,16 +33,6 @@ _DRAIN_EXTRA_SECONDS: Final = 2.0
 """The drain waits longer than the producer gives up, so that its outcomes are known and nothing is sent twice."""
 
 _log = structlog.get_logger()
-
-
-def address(event: Event, listener_id: str) -> Outgoing:
-    """Return the message of a client's event: in UTC, the listener id in place of the client's own user id."""
-    topic = event_topic(event.event_type).name
-    event_id = event.event_id or derive_event_id(listener_id, event.event_type, event.item_id, event.timestamp)
-    message = event.model_copy(
-        update={"user_id": listener_id, "event_id": event_id, "timestamp": event.timestamp.astimezone(UTC)}
-    )
-    return Outgoing(topic, listener_id, message.model_dump_json(exclude_none=True).encode(), event_id)
 
 
 class Outbox:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from music_assets.identity import ENSURE, FIND
 from serving.dependency import Dependency
 
 if TYPE_CHECKING:
@@ -16,21 +17,6 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 2.0
-
-# Sorted, because two batches that insert the same listeners in opposite orders would wait for each other for ever.
-_ENSURE: Final = """
-with wanted as (select distinct user_id from unnest(%(user_ids)s::text[]) as given(user_id)),
-made as (
-    insert into identity.listener (user_id) select user_id from wanted order by user_id
-    on conflict (user_id) do nothing
-    returning user_id, listener_id::text
-)
-select user_id, listener_id from made
-union all
-select listener.user_id, listener.listener_id::text from identity.listener join wanted using (user_id)
-"""
-
-_FIND: Final = "select user_id, listener_id::text from identity.listener where user_id = any(%(user_ids)s::text[])"
 
 
 class ListenerStore:
@@ -61,9 +47,9 @@ class ListenerStore:
         Raises:
             UnavailableError: PostgreSQL does not answer.
         """
-        found = await self._rows(_ENSURE, user_ids)
+        found = await self._rows(ENSURE, user_ids)
         missing = [user_id for user_id in user_ids if user_id not in found]
-        return found | await self._rows(_FIND, missing) if missing else found
+        return found | await self._rows(FIND, missing) if missing else found
 
     async def find(self, user_ids: Sequence[str]) -> dict[str, str]:
         """Return the listener ids of those user ids that have one.
@@ -71,7 +57,7 @@ class ListenerStore:
         Raises:
             UnavailableError: PostgreSQL does not answer.
         """
-        return await self._rows(_FIND, user_ids)
+        return await self._rows(FIND, user_ids)
 
     async def check(self) -> None:
         """Ask whether PostgreSQL answers and has the table, for the health check."""

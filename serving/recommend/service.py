@@ -11,10 +11,10 @@ from uuid import uuid4
 import structlog
 
 from music_assets.recommender.bundle import Scored
-from serving.delivery import Outgoing
 from serving.recommend.schemas import RecommendationAnswer, RecommendedItem, Rung
 from streaming.errors import UnavailableError
 from streaming.events import RecommendationEvent
+from streaming.outgoing import Outgoing
 from streaming.tables import TRENDING_1H
 
 if TYPE_CHECKING:

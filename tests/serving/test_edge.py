@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.events.edge import Refusal, read
-from serving.events.service import address
 from streaming.events import EventType
+from streaming.outgoing import address
 from streaming.parse import parse
 from tests.serving.conftest import running
 

@@ -70,12 +70,13 @@ _TABLES = (
         primary key (source, account)
     )
     """,
-    # One row per look at a source, good or bad.
+    # One row per look at a source, good or bad. A look at plays says for which time all of them are acknowledged now.
     """
     create table source.fetches (
         fetch_id uuid primary key default gen_random_uuid(), source text not null, kind text not null,
         account text, outcome text not null, origin text not null, items int not null default 0, requests int not null,
-        retries int not null default 0, note text, started_at timestamptz not null, finished_at timestamptz not null
+        retries int not null default 0, note text, started_at timestamptz not null, finished_at timestamptz not null,
+        covered_from timestamptz, covered_until timestamptz
     )
     """,
     "create index fetches_source_started_at on source.fetches (source, started_at)",

@@ -1,0 +1,1 @@
+"""Files that people bring: taken in here, carried out elsewhere."""
