@@ -42,7 +42,7 @@ def each_code(pattern: str) -> list[tuple[str, Any]]:
 
 def test_commands_exist() -> None:
     group = typer.main.get_command(main)
-    mentioned = each_code(r"^music ((?:[a-z]+ ?){1,2})")
+    mentioned = each_code(r"^music ((?:[a-z_]+ ?){1,2})")
     assert mentioned
     for page, words in mentioned:
         command = group

@@ -58,7 +58,11 @@ def listens(broker: str, artist: str) -> list[dict[str, Any]]:
     from music_assets.sources.items import normal
 
     slug = normal(artist).replace(" ", "-")
-    return [value for _, value in messages(broker, "events_listens") if value["item_id"].startswith(f"track:{slug}")]
+    return [
+        value
+        for _, value in messages(broker, "events_listens")
+        if str(value.get("item_id")).startswith(f"track:{slug}")
+    ]
 
 
 def rejected(database_url: str, record: Import) -> list[tuple[Any, ...]]:
