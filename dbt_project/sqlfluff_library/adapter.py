@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def dispatch(name: str) -> Callable[..., str]:
     """Return what renders a call of `name`."""
 
-    def render(*arguments: str) -> str:
-        return f"{name}({', '.join(arguments)})"
+    def render(*arguments: object) -> str:
+        return f"{name}({', '.join(map(str, arguments))})"
 
     return render

@@ -31,7 +31,9 @@ final as (
         cast(extract(month from date_day) as integer) as month_of_year,
         cast(extract(day from date_day) as integer) as day_of_month,
         -- 1969-12-29 was a Monday.
-        mod({{ dbt.datediff("cast('1969-12-29' as date)", 'date_day', 'day') }}, 7) + 1 as iso_day_of_week
+        mod({{ dbt.datediff("cast('1969-12-29' as date)", 'date_day', 'day') }}, 7) + 1 as iso_day_of_week,
+        {{ week_of('date_day') }} as iso_week_start,
+        {{ iso_week('date_day') }} as iso_week
     from days
 
 )
