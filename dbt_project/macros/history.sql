@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent
 {#-
     Versions of a dimension's rows (type 2), from its current rows: an item whose attributes differ from its open version
     closes that one and opens another; one that is gone closes its version. Merged by hand, because snapshots work on

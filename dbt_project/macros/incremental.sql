@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent
 {#-
     How incremental models agree on what is new. `int_pairs_touched` says which pairs of listener and canonical item to
     build again, and when that was found; a model builds the pairs that were found after its own newest row. See
@@ -36,7 +37,7 @@
 {%- endmacro %}
 
 
-{#- Query for the listeners' weeks that an incremental mart builds again: a day in UTC is up to two days of a listener. -#}
+{#- Query for the listeners' weeks that an incremental mart builds again: a day in UTC is up to two of a listener's. -#}
 {% macro weeks_to_build() -%}
     {%- for shift in [-1, 1] %}
         select
@@ -127,8 +128,8 @@
 
 
 {#-
-    What a generic test looks at. A build of what is new (`every_row: false`) looks at the newest batch of the models that
-    `built_by_pair` names; with `every_row`, the default and what runs every night, a test sees every row.
+    What a generic test looks at. A build of what is new (`every_row: false`) looks at the newest batch of the models
+    that `built_by_pair` names; with `every_row`, the default and what runs every night, a test sees every row.
 -#}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get("where") -%}
@@ -152,8 +153,8 @@
 {%- endmacro %}
 
 
-{#- The stored listens that a singular test looks at: all, or those of the pairs of the newest batch. A pair is built as a
-    whole, so its events can be counted as a whole. -#}
+{#- The stored listens that a singular test looks at: all, or those of the pairs of the newest batch. A pair is built
+    as a whole, so its events can be counted as a whole. -#}
 {% macro stored_listens_to_test() -%}
     {%- if var("every_row") -%}
         {{ ref("stg_silver__listens") }}

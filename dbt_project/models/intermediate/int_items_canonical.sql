@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='item_id', full_refresh=false
 ) }}

@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent,layout.keyword_newline
 {{ config(
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['item_id'], 'unique': true}, {'columns': ['touched_at']}]

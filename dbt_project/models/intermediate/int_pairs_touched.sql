@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent,structure.unused_cte
 {{ config(
     materialized='incremental', incremental_strategy='append', full_refresh=false,
     indexes=[{'columns': ['touched_at']}, {'columns': ['activity', 'load_id']}],

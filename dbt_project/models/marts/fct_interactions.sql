@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent
 {{ config(
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['user_id', 'item_id']}, {'columns': ['touched_at']}],

@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='week_start', on_schema_change='fail',
     indexes=[{'columns': ['week_start', 'item_kind', 'rank']}, {'columns': ['touched_at']}]

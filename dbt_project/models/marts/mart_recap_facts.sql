@@ -1,3 +1,4 @@
+-- noqa: disable=layout.indent
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key=['user_id', 'week_start'],
     on_schema_change='fail',

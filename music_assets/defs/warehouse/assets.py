@@ -18,6 +18,9 @@ from music_assets.resources import PlatformResource
 from music_assets.settings import settings
 from music_assets.warehouse import dbt
 
+FULL: Final = "warehouse/full"
+"""Tag of a run that builds the incremental models from nothing and lets every test see every row."""
+
 _STALE: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3))
 
 
@@ -74,7 +77,7 @@ def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target
     return DbtCliInvocation.run(
         args=[
             str(dbt.EXECUTABLE), "--log-format", "json", "build",
-            "--exclude-resource-type", "unit_test", *selected.selection_args,
+            "--exclude-resource-type", "unit_test", *_extent(context), *selected.selection_args,
         ],
         env={
             **dbt.environment(platform.settings()),
@@ -93,6 +96,12 @@ def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target
         cli_version=Version(version("dbt-core")),
         dbt_project=selected.dbt_project,
     )  # fmt: skip
+
+
+def _extent(context: dg.AssetExecutionContext) -> list[str]:
+    """Return what makes a build one of everything, or one of what is new with tests of what is new."""
+    full = context.run.tags.get(FULL) == "true"
+    return ["--full-refresh"] if full else ["--vars", "{every_row: false}"]
 
 
 def _add_row_count(context: dg.AssetExecutionContext, platform: PlatformResource, output: str) -> None:
