@@ -12,7 +12,7 @@ import typer
 
 from music_assets.backfill import backfill
 from music_assets.bench import cli as bench_cli
-from music_assets.commands import deadletter, rebuild, screen
+from music_assets.commands import deadletter, rebuild, screen, warehouse
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
@@ -44,6 +44,7 @@ main.add_typer(backfill, name="backfill")
 main.add_typer(deadletter.app, name="deadletter")
 main.add_typer(rebuild.app, name="rebuild")
 main.add_typer(bench_cli.bench, name="bench")
+main.add_typer(warehouse.app, name="warehouse")
 main.command()(demo_cli.demo)
 main.command()(demo_cli.simulate)
 
