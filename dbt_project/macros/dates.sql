@@ -41,7 +41,7 @@
 
 {#- Not `date_trunc`: the account decides there on which day a week begins. -#}
 {% macro snowflake__week_of(day) -%}
-    dateadd('day', 1 - dayofweekiso({{ day }}), {{ day }})
+    cast(dateadd('day', 1 - dayofweekiso({{ day }}), {{ day }}) as date)
 {%- endmacro %}
 
 
