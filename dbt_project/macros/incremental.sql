@@ -80,8 +80,17 @@
 {#- Hook: away with the rows of listeners whom none of `events` names any more. -#}
 {% macro forget_listeners(events) -%}
     {%- if is_incremental() -%}
-        delete from {{ this }} where user_id in ({{ forgotten(events) }})
+        {{ adapter.dispatch("forget_listeners")(events) }}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro default__forget_listeners(events) -%}
+    delete from {{ this }} where user_id in ({{ forgotten(events) }})
+{%- endmacro %}
+
+{#- An array is known before the table is looked at, so that the index finds its rows. -#}
+{% macro postgres__forget_listeners(events) -%}
+    delete from {{ this }} where user_id = any(array({{ forgotten(events) }}))
 {%- endmacro %}
 
 {#- Query for listeners of this model whom none of `events` names: from one listener to the next in the index. -#}
@@ -129,7 +138,7 @@
 
 {#-
     What a generic test looks at. A build of what is new (`every_row: false`) looks at the newest batch of the models
-    that `built_by_pair` names; with `every_row`, the default and what runs every night, a test sees every row.
+    that `built_by_pair` names and at the newest load of those that `loaded_in_order` does; with `every_row`, the default and what runs every night, a test sees every row.
 -#}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get("where") -%}
@@ -137,6 +146,8 @@
         (select * from {{ relation }} where {{ where }}) as filtered
     {%- elif relation.identifier in var("built_by_pair") and not var("every_row") -%}
         (select * from {{ relation }} where touched_at = {{ newest(relation, "touched_at", "null") }}) as touched
+    {%- elif relation.identifier in var("loaded_in_order") and not var("every_row") -%}
+        (select * from {{ relation }} where load_id = {{ newest(relation, "load_id", "0") }}) as touched
     {%- else -%}
         {{ relation }}
     {%- endif -%}

@@ -63,7 +63,7 @@ def stream(
 @bench.command()
 def warehouse(
     *,
-    listens: Annotated[list[int] | None, typer.Option(min=1000, help="Listens of the history; may be repeated.")] = None,
+    listens: Annotated[list[int] | None, typer.Option(min=1000, help="Listens before; may be repeated.")] = None,
 ) -> None:
     """Measure a whole build of the warehouse and builds of 10,000 new listens; prints the seconds as JSON."""
     import tempfile

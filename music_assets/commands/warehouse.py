@@ -37,7 +37,7 @@ def load() -> None:
     from streaming.lake import Lake
 
     if settings().warehouse_target != "snowflake":
-        raise ConfigurationError("WAREHOUSE_TARGET is postgres, which the assets `staging/*` load; valid here: snowflake")
+        raise ConfigurationError("WAREHOUSE_TARGET is postgres, which assets `staging/*` load; valid here: snowflake")
     with psycopg.connect(settings().database) as connection:
         totals = snowflake.load(settings(), connection, Lake(settings().storage))
     for name, rows in totals.items():

@@ -30,16 +30,18 @@ def jobs() -> dg.Definitions:
         "warehouse_from_nothing",
         selection=dg.AssetSelection.key_prefixes(*[[stage] for stage in WAREHOUSE]),
         tags={FULL: "true"},
-        description="Builds every model from nothing and tests every row: what was removed or corrected is gone by then.",
+        description="Builds every model from nothing and tests every row: what was removed is gone by then.",
     )
     return dg.Definitions(
         jobs=[platform, nightly],
         schedules=[
             dg.ScheduleDefinition(
-                name="warehouse_every_night", job=nightly, cron_schedule="45 2 * * *",
+                name="warehouse_every_night",
+                job=nightly,
+                cron_schedule="45 2 * * *",
                 default_status=dg.DefaultScheduleStatus.RUNNING,
             )
-        ],  # fmt: skip
+        ],
         # One process a run: a fresh interpreter per step costs three seconds, a step here forty milliseconds.
         executor=dg.in_process_executor,
         sensors=[

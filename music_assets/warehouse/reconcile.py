@@ -1,7 +1,7 @@
 """Compares lake, staged copies and marts by day, and names what differs.
 
-Both sides reduce a row to the same 64 bits, the head of an MD5 over all of its columns, and a day to their sum: any value
-that changed anywhere changes its day. Only days that differ are read again, event by event.
+Both sides reduce a row to the same 64 bits, the head of an MD5 over all of its columns, and a day to their sum: any
+value that changed anywhere changes its day. Only days that differ are read again, event by event.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _differing(conn: Connection, table: Table, day: date, ours: dict[str, int]) 
     query = sql.SQL("select {}, {} from {} where {} = %s").format(
         sql.Identifier(table.key[0]), _row_hash(table), identifier(table), _day(table)
     )
-    theirs = dict(conn.execute(query, (day,)).fetchall())
+    theirs: dict[str, int] = dict(conn.execute(query, (day,)).fetchall())
     return tuple(sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))[:NAMED])
 
 
@@ -256,7 +256,8 @@ _MARTS: Final[dict[str, str]] = {
                 left join intermediate.int_items_canonical as links on events.item_id = links.item_id
                 group by 1, 2
             ) as met
-            full outer join marts.fct_interactions as facts on met.user_id = facts.user_id and met.item_id = facts.item_id
+            full outer join marts.fct_interactions as facts
+                on met.user_id = facts.user_id and met.item_id = facts.item_id
             where (met.plays, met.views, met.clicks, met.first_at, met.last_at)
                 is distinct from (facts.plays, facts.views, facts.clicks, facts.first_at, facts.last_at)
         """,

@@ -106,7 +106,7 @@ def connect(settings: Settings) -> Iterator[Any]:
             session_parameters={"TIMEZONE": "UTC"},
         )  # fmt: skip
     except snowflake.connector.errors.Error as error:
-        raise UnavailableError(f"SNOWFLAKE_ACCOUNT {settings.snowflake_account} does not answer: {error.msg}") from error
+        raise UnavailableError(f"SNOWFLAKE_ACCOUNT {settings.snowflake_account} failed: {error.msg}") from error
     try:
         with session.cursor() as cursor:
             yield cursor

@@ -1,3 +1,7 @@
+-- noqa: disable=layout.indent
+-- Never changes: later builds add nothing.
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail') }}
+
 with
 
 -- An event can be of any day from 1970 to five minutes ahead, so the spine needs no look at the facts.
@@ -39,3 +43,6 @@ final as (
 )
 
 select * from final
+{%- if is_incremental() %}
+where false
+{%- endif %}

@@ -1,3 +1,7 @@
+-- noqa: disable=layout.indent
+-- Never changes: later builds add nothing.
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail') }}
+
 with
 
 spine as (
@@ -36,3 +40,6 @@ final as (
 )
 
 select * from final
+{%- if is_incremental() %}
+where false
+{%- endif %}

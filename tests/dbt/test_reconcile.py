@@ -11,7 +11,7 @@ import pytest
 from music_assets.warehouse.reconcile import reconcile
 from streaming.lake import Lake
 from streaming.storage import Storage
-from tests.dbt.conftest import built, marts, plant, run_dbt, warehouse  # noqa: F401 - fixtures
+from tests.dbt.conftest import plant
 from tests.warehouse.lakes import write
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def planted(tmp_path: Path) -> Lake:
         ("update silver.events_ratings set rating = 4.999999 where event_id = 'high'", "silver.events_ratings", LATER,
          "high"),
         ("update silver.recommendation_events set reasons[2] = 'x'", "silver.recommendation_events", LATER, "answer"),
-        ("update silver.catalog_songs set name = 'sonG' where item_id = 'track:1'", "silver.catalog_songs", date(1970, 1, 1),
-         "track:1"),
+        ("update silver.catalog_songs set name = 'sonG' where item_id = 'track:1'", "silver.catalog_songs",
+         date(1970, 1, 1), "track:1"),
         ("delete from intermediate.int_listens_deduplicated where event_id = 'album'",
          "intermediate.int_listens_deduplicated", LATER, "album"),
         ("update intermediate.int_listens_deduplicated set ms_played = 7 where event_id = 'again'",
@@ -54,7 +54,12 @@ def planted(tmp_path: Path) -> Lake:
     ],
 )  # fmt: skip
 def test_damage_is_named(
-    marts: Connection, planted: Lake, damage: str, table: str, day: date, event: str  # noqa: F811 - fixture
+    marts: Connection,
+    planted: Lake,
+    damage: str,
+    table: str,
+    day: date,
+    event: str,
 ) -> None:
     with marts.transaction(force_rollback=True):
         marts.execute(damage)
@@ -66,9 +71,9 @@ def test_damage_is_named(
 
 @pytest.mark.slow
 def test_what_agrees_has_no_difference_though_the_lake_went_on(
-    marts: Connection, planted: Lake  # noqa: F811 - fixture
+    marts: Connection,
+    planted: Lake,
 ) -> None:
     assert reconcile(marts, planted) == []
     write(planted, "events_listens", {"event_id": "new", "kafka_offset": 100})
     assert reconcile(marts, planted) == []
-
