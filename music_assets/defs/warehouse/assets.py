@@ -1,5 +1,6 @@
 """Assets `staging/stg_*`, `intermediate/*` and `marts/*`: the models of the dbt project, its tests as their checks."""
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -62,7 +63,23 @@ def warehouse() -> dg.Definitions:
                     _add_row_count(context, platform, event.output_name)
                 yield event
 
-    return dg.Definitions(assets=[models])
+    return dg.Definitions(assets=[models, *_collected(dbt.manifest(settings()))])
+
+
+def _collected(manifest: Path) -> list[dg.AssetSpec]:
+    """Describe the tables of schema `source`: collectors fill them at moments of their own."""
+    sources = json.loads(manifest.read_text())["sources"].values()
+    return [
+        dg.AssetSpec(
+            ["source", source["name"]],
+            description=source["description"],
+            group_name="source",
+            kinds={"postgres"},
+            owners=["team:platform"],
+        )
+        for source in sources
+        if source["source_name"] == "source"
+    ]
 
 
 def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target: Path) -> DbtCliInvocation:
