@@ -15,11 +15,9 @@ WHEN_CHECKED: Final[dg.AutomationCondition[Any]] = (
 checks: it would publish a bundle whose checks failed."""
 
 ON_CRON_HOURLY: Final[dg.AutomationCondition[Any]] = (
-    dg.AutomationCondition.on_cron("0 * * * *").ignore(dg.AssetSelection.key_prefixes(["source"]))
-    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    dg.AutomationCondition.on_cron("0 * * * *") & dg.AutomationCondition.all_deps_blocking_checks_passed()
 )
-"""Once after each full hour, as soon as what lies upstream has moved since: prevents a build per micro-batch.
-What collectors bring comes when it comes: nothing waits for it."""
+"""Once after each full hour, as soon as what lies upstream has moved since: prevents a build per micro-batch."""
 
 _HOUR_PASSED: Final[dg.AutomationCondition[Any]] = dg.AutomationCondition.cron_tick_passed("0 * * * *")
 

@@ -14,7 +14,7 @@ from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_contex
 from packaging.version import Version
 from psycopg import sql
 
-from music_assets.automation import ON_CRON_HOURLY
+from music_assets.automation import EVERY_HOUR, ON_CRON_HOURLY
 from music_assets.resources import PlatformResource
 from music_assets.settings import settings
 from music_assets.warehouse import dbt
@@ -38,7 +38,8 @@ class Translator(DagsterDbtTranslator):
             group_name=node["schema"],
             description=node["description"],
             owners=["team:platform"],
-            automation_condition=ON_CRON_HOURLY,
+            # What collectors bring comes when it comes: nothing waits for it.
+            automation_condition=EVERY_HOUR if node["name"].startswith("stg_source__") else ON_CRON_HOURLY,
             freshness_policy=_STALE,
         )
 
