@@ -132,6 +132,20 @@ def test_dates_have_no_gap(marts: Connection) -> None:
             "insert into marts.fct_recommendations select * from marts.fct_recommendations limit 1",
             "unique_combination_fct_recommendations",
         ),
+        ("update marts.mart_recap_facts set listens = listens + 1", "recaps_and_listens_have_the_same_total"),
+        ("update marts.mart_charts_weekly set listens = listens + 1", "charts_and_listens_have_the_same_total"),
+        ("update marts.mart_charts_weekly set rank = 1", "every_place_of_a_chart_is_taken_once"),
+        (
+            "insert into marts.dim_artist_history select artist_id, artist_name, genre, country, popularity_band, "
+            "in_catalog, '1980-01-01', null, true from marts.dim_artist_history limit 1",
+            "no_gap_in_history_dim_artist_history",
+        ),
+        ("update marts.fct_listens set origin = 'other'", "accepted_values_fct_listens_origin"),
+        ("delete from marts.dim_time where minute_of_hour = 0", "relationships_fct_listens_local_time_key"),
+        (
+            "insert into marts.bridge_track_artist select * from marts.bridge_track_artist limit 1",
+            "unique_combination_bridge_track_artist",
+        ),
     ],
 )
 def test_damage_fails_the_test_that_names_it(marts: Connection, run_dbt: Dbt, damage: str, named: str) -> None:
