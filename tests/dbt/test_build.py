@@ -136,8 +136,10 @@ def test_dates_have_no_gap(marts: Connection) -> None:
         ("update marts.mart_charts_weekly set listens = listens + 1", "charts_and_listens_have_the_same_total"),
         ("update marts.mart_charts_weekly set rank = 1", "every_place_of_a_chart_is_taken_once"),
         (
-            "insert into marts.dim_artist_history select artist_id, artist_name, genre, country, popularity_band, "
-            "in_catalog, '1980-01-01', null, true from marts.dim_artist_history limit 1",
+            (
+                "insert into marts.dim_artist_history select artist_id, artist_name, genre, country, popularity_band, "
+                "in_catalog, '1980-01-01', null, true from marts.dim_artist_history limit 1"
+            ),
             "no_gap_in_history_dim_artist_history",
         ),
         ("update marts.fct_listens set origin = 'other'", "accepted_values_fct_listens_origin"),
