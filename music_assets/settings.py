@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, model_validator
 
 from streaming import settings as streaming_settings
 from streaming.settings import Port
@@ -59,12 +59,23 @@ class Settings(streaming_settings.Settings):
     )
     listenbrainz_url: str = Field("https://api.listenbrainz.org", description="Address of ListenBrainz' API.")
 
-    @field_validator("warehouse_target")
-    @classmethod
-    def _only_postgres(cls, value: str) -> str:
-        if value != "postgres":
-            raise ValueError("WAREHOUSE_TARGET=snowflake is not supported yet; valid: postgres")
-        return value
+    snowflake_account: str | None = Field(None, description="Snowflake account, such as `org-name`.")
+    snowflake_user: str | None = Field(None, description="Its user.")
+    snowflake_private_key: SecretStr | None = Field(None, description="The user's private key, PEM without passphrase.")
+    snowflake_role: str = Field("MUSIC", description="Role that owns what the platform makes there.")
+    snowflake_warehouse: str = Field("MUSIC", description="Virtual warehouse that computes.")
+    snowflake_database: str = Field("MUSIC", description="Database.")
+    snowflake_host: str | None = Field(None, description="Host, where it does not follow from the account.")
+    snowflake_port: Port = Field(443, description="Port.")
+    snowflake_protocol: Literal["https", "http"] = Field("https", description="http only against a local stand-in.")
+
+    @model_validator(mode="after")
+    def _snowflake_is_known(self) -> Self:
+        needed = ("snowflake_account", "snowflake_user", "snowflake_private_key")
+        missing = [name.upper() for name in needed if not getattr(self, name)]
+        if self.warehouse_target == "snowflake" and missing:
+            raise ValueError(f"WAREHOUSE_TARGET=snowflake needs {', '.join(missing)}; or set WAREHOUSE_TARGET=postgres")
+        return self
 
     @property
     def embedded_postgres(self) -> bool:

@@ -11,3 +11,15 @@
         else {{ dbt.concat(["'" ~ kind ~ ":'", item_id]) }}
     end
 {%- endmacro %}
+
+
+{#- A source's 0 to 100 in five bands, so that a dimension's history changes when something did. -#}
+{% macro popularity_band(popularity) -%}
+    case
+        when {{ popularity }} >= 80 then 'top'
+        when {{ popularity }} >= 60 then 'high'
+        when {{ popularity }} >= 40 then 'middle'
+        when {{ popularity }} >= 20 then 'low'
+        when {{ popularity }} >= 0 then 'rare'
+    end
+{%- endmacro %}

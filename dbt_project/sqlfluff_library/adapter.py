@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 def dispatch(name: str) -> Callable[..., str]:
     """Return what renders a call of `name`."""
 
-    def render(*arguments: str) -> str:
-        return f"{name}({', '.join(arguments)})"
+    if name == "unnest_shown":
+        return lambda relation: f"cross join {relation} as shown"
+
+    def render(*arguments: object) -> str:
+        return f"{name}({', '.join(map(str, arguments))})"
 
     return render

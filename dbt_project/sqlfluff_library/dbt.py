@@ -13,6 +13,11 @@ def concat(fields: list[str]) -> str:
     return " || ".join(fields)
 
 
+def current_timestamp() -> str:
+    """Render as a function."""
+    return "current_timestamp"
+
+
 def date_spine(datepart: str, start_date: str, end_date: str) -> str:
     """Render as a query with one column, `date_<datepart>`."""
     return f"select {start_date} as date_{datepart} where {start_date} < {end_date}"

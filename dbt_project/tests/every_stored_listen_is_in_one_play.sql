@@ -8,7 +8,7 @@ with
 stored as (
 
     select count(*) as listens
-    from {{ source('silver', 'events_listens') }}
+    from {{ stored_listens_to_test() }}
 
 ),
 
@@ -17,14 +17,14 @@ plays as (
     select
         count(*) as listens,
         coalesce(sum({{ array_size('event_ids') }}), 0) as event_ids
-    from {{ ref('int_listens_deduplicated') }}
+    from {{ rows_to_test('int_listens_deduplicated') }}
 
 ),
 
 mart as (
 
     select count(*) as listens
-    from {{ ref('fct_listens') }}
+    from {{ rows_to_test('fct_listens') }}
 
 )
 

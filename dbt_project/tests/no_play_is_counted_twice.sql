@@ -8,6 +8,6 @@ select
     item_id,
     {{ dbt.date_trunc('second', 'listened_at') }} as listened_second,
     count(*) as listens
-from {{ ref('fct_listens') }}
+from {{ rows_to_test('fct_listens') }}
 group by user_id, item_id, {{ dbt.date_trunc('second', 'listened_at') }}
 having count(*) > 1

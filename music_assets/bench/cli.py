@@ -58,3 +58,22 @@ def stream(
     report.show(console)
     if report.missed:
         raise typer.Exit(1)
+
+
+@bench.command()
+def warehouse(
+    *,
+    listens: Annotated[list[int] | None, typer.Option(min=1000, help="Listens before; may be repeated.")] = None,
+) -> None:
+    """Measure a whole build of the warehouse and builds of 10,000 new listens; prints the seconds as JSON."""
+    import tempfile
+    from json import dumps
+    from pathlib import Path
+
+    from music_assets.bench.warehouse import measure
+    from music_assets.stack import Stack
+
+    Stack(settings()).up(["postgres"])
+    with tempfile.TemporaryDirectory(prefix="bench-warehouse-") as folder:
+        figures = measure(settings(), listens or [1_000_000], Path(folder), lambda text: typer.echo(text, err=True))
+    typer.echo(dumps(figures, indent=2))

@@ -43,6 +43,26 @@ def environment(settings: Settings) -> dict[str, str]:
         "PGOPTIONS": f"{database.get('options', '')} {_SESSION}".strip(),
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
+        **_snowflake(settings),
+    }
+
+
+def _snowflake(settings: Settings) -> dict[str, str]:
+    """Return what the profile's other target asks for; nothing while PostgreSQL is the warehouse."""
+    if settings.warehouse_target != "snowflake":
+        return {}
+    key = settings.snowflake_private_key
+    return {
+        "DBT_TARGET": "snowflake",
+        "DBT_SNOWFLAKE_ACCOUNT": settings.snowflake_account or "",
+        "DBT_SNOWFLAKE_USER": settings.snowflake_user or "",
+        "DBT_ENV_SECRET_SNOWFLAKE_PRIVATE_KEY": key.get_secret_value() if key else "",
+        "DBT_SNOWFLAKE_ROLE": settings.snowflake_role,
+        "DBT_SNOWFLAKE_WAREHOUSE": settings.snowflake_warehouse,
+        "DBT_SNOWFLAKE_DATABASE": settings.snowflake_database,
+        "DBT_SNOWFLAKE_HOST": settings.snowflake_host or f"{settings.snowflake_account}.snowflakecomputing.com",
+        "DBT_SNOWFLAKE_PORT": str(settings.snowflake_port),
+        "DBT_SNOWFLAKE_PROTOCOL": settings.snowflake_protocol,
     }
 
 

@@ -14,7 +14,7 @@ from psycopg import errors, sql
 
 from music_assets.warehouse import watermark
 from music_assets.warehouse.copy import copy_rows
-from music_assets.warehouse.schema import SCHEMA, check_lake_schema, ensure_table, identifier
+from music_assets.warehouse.schema import LOAD_ID, SCHEMA, check_lake_schema, ensure_table, identifier
 from streaming.errors import IntegrityError
 from streaming.tables import POSITION
 
@@ -94,7 +94,7 @@ def _load_log(conn: Connection, lake: Lake, table: Table) -> LoadResult:
     passing = _Passing(watermark.read(conn, table))
     batches = passing.follow(lake.batches(table, where=watermark.beyond(passing.watermark)))
     try:
-        copy_rows(conn, identifier(table), table.schema.names, batches)
+        copy_rows(conn, identifier(table), [*table.schema.names, LOAD_ID], _stamped(batches, _load_id(conn)))
     except errors.UniqueViolation as error:
         raise IntegrityError(
             f"{table.id} holds an event under two positions ({error.diag.message_detail}): compare it with the ledger"
@@ -102,6 +102,19 @@ def _load_log(conn: Connection, lake: Lake, table: Table) -> LoadResult:
     _finish(conn, table, passing.watermark, passing.rows)
     in_lake = lake.read(table, columns=["kafka_offset"], where=watermark.up_to(passing.watermark)).num_rows
     return LoadResult(rows=passing.rows, deleted=0, rows_total=_count(conn, table), rows_in_lake=in_lake)
+
+
+def _load_id(conn: Connection) -> int:
+    """Number the load. Taken under the table's lock, so a higher id is never seen before a lower one."""
+    row = conn.execute("select nextval('ops.load_id')").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _stamped(batches: Iterable[pa.RecordBatch], load_id: int) -> Iterator[pa.RecordBatch]:
+    """Add the load's id to each row."""
+    for batch in batches:
+        yield batch.append_column(LOAD_ID, pa.repeat(pa.scalar(load_id, pa.int64()), batch.num_rows))
 
 
 class _Passing:
@@ -123,7 +136,8 @@ def _load_catalog(conn: Connection, lake: Lake, table: Table) -> LoadResult:
     rows = lake.read(table)
     name, key = identifier(table), _names(table.key)
     conn.execute(sql.SQL("create temporary table {} (like {}) on commit drop").format(_INCOMING, name))
-    copy_rows(conn, _INCOMING, table.schema.names, rows.to_batches())
+    names = [*table.schema.names, LOAD_ID]
+    copy_rows(conn, _INCOMING, names, _stamped(rows.to_batches(), _load_id(conn)))
     deleted = conn.execute(
         _DELETE_ABSENT.format(
             table=name, incoming=_INCOMING, incoming_key=_names(table.key, of="incoming"),
@@ -132,9 +146,9 @@ def _load_catalog(conn: Connection, lake: Lake, table: Table) -> LoadResult:
     ).rowcount  # fmt: skip
     changed = conn.execute(
         _UPSERT.format(
-            table=name, incoming=_INCOMING, key=key, columns=_names(table.schema.names),
+            table=name, incoming=_INCOMING, key=key, columns=_names(names),
             held=_names(POSITION.names, of="held"), excluded=_names(POSITION.names, of="excluded"),
-            values=_names(table.schema.names, of="excluded"),
+            values=_names(names, of="excluded"),
         )
     ).rowcount  # fmt: skip
     conn.execute(sql.SQL("drop table {}").format(_INCOMING))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from streaming.tables import Table
 
 SCHEMA: Final = "silver"
+LOAD_ID: Final = "load_id"
+"""Column that only the copies have: which load brought the row. Loads of a table commit in the order of their ids."""
 
 _TYPES: Final[dict[pa.DataType, str]] = {
     pa.string(): "text",
@@ -34,6 +36,9 @@ _COLUMNS: Final = """
     from pg_attribute
     where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
 """
+
+_INDEX: Final = sql.SQL("create index if not exists {} on {} ({})")
+_INDEXES: Final = {"load_id": (LOAD_ID,), "pair": ("user_id", "item_id")}
 
 Column = tuple[str, bool]
 """PostgreSQL type and whether it is not null."""
@@ -64,9 +69,11 @@ def ensure_table(conn: psycopg.Connection[tuple[Any, ...]], table: Table) -> Non
         IntegrityError: a column differs; the message names it.
     """
     expected = {field.name: (postgres_type(field.type), not field.nullable) for field in table.schema}
+    expected[LOAD_ID] = ("bigint", True)
     found = _columns(conn, table)
     if found:
         _compare(f"{SCHEMA}.{table.name}", expected, found)
+        _ensure_indexes(conn, table)
         return
     columns = [
         sql.SQL("{} {} {}").format(sql.Identifier(name), sql.SQL(kind), sql.SQL("not null" if not_null else "null"))
@@ -76,6 +83,18 @@ def ensure_table(conn: psycopg.Connection[tuple[Any, ...]], table: Table) -> Non
     statement = sql.SQL("create table {} ({}, primary key ({}))")
     conn.execute(statement.format(identifier(table), sql.SQL(", ").join(columns), key))
     conn.execute(sql.SQL("comment on table {} is {}").format(identifier(table), sql.Literal(table.grain)))
+    _ensure_indexes(conn, table)
+
+
+def _ensure_indexes(conn: psycopg.Connection[tuple[Any, ...]], table: Table) -> None:
+    """Index what incremental models ask a table of events for: the rows of a load, and a listener's rows of an item."""
+    if table.key != ("event_id",):
+        return
+    for suffix, columns in _INDEXES.items():
+        if "item_id" in columns and "item_id" not in table.schema.names:
+            continue
+        name, names = f"{table.name}_{suffix}", sql.SQL(", ").join(map(sql.Identifier, columns))
+        conn.execute(_INDEX.format(sql.Identifier(name), identifier(table), names))
 
 
 def check_lake_schema(table: Table, schema: pa.Schema) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from music_assets.settings import Settings
 from music_assets.warehouse import dbt
-from music_assets.warehouse.schema import postgres_type
+from music_assets.warehouse.schema import LOAD_ID, postgres_type
 from streaming.tables import Table, tables
 
 SILVER = [table for table in tables().values() if table.layer == "silver"]
@@ -46,7 +46,8 @@ def test_a_source_has_the_columns_of_its_table(table: Table) -> None:
     source = sources()[table.name]
 
     assert {column["name"]: column["data_type"] for column in source["columns"]} == {
-        field.name: postgres_type(field.type) for field in table.schema
+        **{field.name: postgres_type(field.type) for field in table.schema},
+        LOAD_ID: "bigint",
     }
     assert all(column["description"] for column in source["columns"])
     assert source["description"] == table.grain
@@ -71,7 +72,7 @@ def test_every_model_tests_what_identifies_a_row() -> None:
 def test_every_mart_enforces_its_contract() -> None:
     marts = [model for model in models() if model["schema"] == "marts"]
 
-    assert len(marts) == 9
+    assert len(marts) == 21
     assert all(mart["config"]["contract"]["enforced"] for mart in marts)
 
 

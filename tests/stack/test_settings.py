@@ -68,7 +68,11 @@ def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: p
     [
         ("STORAGE_FORMAT", "csv", r"^STORAGE_FORMAT: Input should be 'delta' or 'parquet'"),
         ("STREAM_ENGINE", "flink", r"^STREAM_ENGINE: Input should be 'spark' or 'python'"),
-        ("WAREHOUSE_TARGET", "snowflake", r"^WAREHOUSE_TARGET=snowflake is not supported yet; valid: postgres$"),
+        (
+            "WAREHOUSE_TARGET",
+            "snowflake",
+            r"^WAREHOUSE_TARGET=snowflake needs SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, ",
+        ),
         (
             "LAKEHOUSE_PATH",
             "gs://bucket/lake",

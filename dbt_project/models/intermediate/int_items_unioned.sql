@@ -18,6 +18,36 @@ songs as (
 
 ),
 
+track_facts as (
+
+    select * from {{ ref('stg_source__tracks') }}
+
+),
+
+album_facts as (
+
+    select * from {{ ref('stg_source__albums') }}
+
+),
+
+credits as (
+
+    select * from {{ ref('stg_source__track_artists') }}
+
+),
+
+tags as (
+
+    select * from {{ ref('stg_source__tags') }}
+
+),
+
+canonical as (
+
+    select * from {{ ref('int_items_canonical') }}
+
+),
+
 mentions as (
 
     select
@@ -34,31 +64,25 @@ mentions as (
         track_id as item_id,
         true as in_catalog
     from songs
-    union all
-    select
-        artist_id as item_id,
-        false as in_catalog
-    from albums
-    where artist_id is not null
-    union all
-    select
-        artist_id as item_id,
-        false as in_catalog
-    from songs
-    where artist_id is not null
-    union all
-    select
-        album_id as item_id,
-        false as in_catalog
-    from songs
-    where album_id is not null
-    {%- for model in [
-        'int_listens_deduplicated',
-        'stg_silver__views',
-        'stg_silver__clicks',
-        'stg_silver__ratings',
-        'int_recommendations_unnested',
+    {%- for relation, column in [
+        ('albums', 'artist_id'),
+        ('songs', 'artist_id'),
+        ('songs', 'album_id'),
+        ('album_facts', 'artist_id'),
+        ('track_facts', 'artist_id'),
+        ('track_facts', 'album_id'),
+        ('credits', 'track_id'),
+        ('credits', 'artist_id'),
+        ('tags', 'item_id'),
     ] %}
+        union all
+        select
+            {{ column }} as item_id,
+            false as in_catalog
+        from {{ relation }}
+        where {{ column }} is not null
+    {%- endfor %}
+    {%- for model in ['int_items_mentioned', 'stg_silver__ratings', 'int_recommendations_unnested'] %}
         union all
         select distinct
             item_id,
@@ -68,13 +92,23 @@ mentions as (
 
 ),
 
+named as (
+
+    select
+        coalesce(canonical.canonical_id, mentions.item_id) as item_id,
+        mentions.in_catalog
+    from mentions
+    left join canonical on mentions.item_id = canonical.item_id
+
+),
+
 final as (
 
     select
         item_id,
         {{ item_kind('item_id') }} as item_kind,
         {{ dbt.bool_or('in_catalog') }} as in_catalog
-    from mentions
+    from named
     group by item_id
 
 )

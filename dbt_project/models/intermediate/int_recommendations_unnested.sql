@@ -6,13 +6,19 @@ recommendations as (
 
 ),
 
+canonical as (
+
+    select * from {{ ref('int_items_canonical') }}
+
+),
+
 final as (
 
     select
         recommendations.recommendation_id,
         shown.position,
         recommendations.user_id,
-        shown.item_id,
+        coalesce(canonical.canonical_id, shown.item_id) as item_id,
         shown.source,
         shown.reason,
         recommendations.model_version,
@@ -20,9 +26,8 @@ final as (
         recommendations.context,
         recommendations.shown_at
     from recommendations
-    cross join
-        lateral unnest(recommendations.item_ids, recommendations.sources, recommendations.reasons)
-        with ordinality as shown (item_id, source, reason, position)
+    {{ unnest_shown('recommendations') }}
+    left join canonical on shown.item_id = canonical.item_id
     where shown.item_id is not null
 
 )

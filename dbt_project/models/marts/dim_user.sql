@@ -6,7 +6,13 @@ activity as (
 
 ),
 
-final as (
+zones as (
+
+    select * from {{ ref('stg_source__listener_zones') }}
+
+),
+
+summed as (
 
     select
         user_id,
@@ -15,6 +21,19 @@ final as (
         cast(coalesce(sum(case when activity = 'int_listens_deduplicated' then n_events end), 0) as bigint) as n_listens
     from activity
     group by user_id
+
+),
+
+final as (
+
+    select
+        summed.user_id,
+        summed.first_seen_at,
+        summed.last_seen_at,
+        summed.n_listens,
+        coalesce(zones.time_zone, 'UTC') as time_zone
+    from summed
+    left join zones on summed.user_id = zones.user_id
 
 )
 

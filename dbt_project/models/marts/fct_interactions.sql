@@ -1,3 +1,12 @@
+-- noqa: disable=layout.indent
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[{'columns': ['user_id', 'item_id']}, {'columns': ['touched_at']}],
+    pre_hook="{{ forget_touched(['listens', 'views', 'clicks'], "
+        "[ref('stg_silver__listens'), ref('stg_silver__views'), ref('stg_silver__clicks')]) }}",
+    post_hook="{{ analyze() }}"
+) }}
+
 with
 
 {% set kinds = {
@@ -6,26 +15,74 @@ with
     'clicks': ('stg_silver__clicks', 'clicked_at'),
 } -%}
 
+canonical as (
+
+    select * from {{ ref('int_items_canonical') }}
+
+),
+
+newest_batch as (
+
+    select max(touched_at) as touched_at
+    from {{ ref('int_pairs_touched') }}
+
+),
+
+{% if is_incremental() -%}
+touched as (
+
+    {{ pairs_to_build(['listens', 'views', 'clicks']) | indent }}
+
+),
+
+members as (
+
+    select
+        user_id,
+        item_id,
+        item_id as named_id
+    from touched
+    union
+    select
+        touched.user_id,
+        touched.item_id,
+        canonical.item_id as named_id
+    from touched
+    inner join canonical on touched.item_id = canonical.canonical_id
+
+),
+{%- endif %}
+
 interactions as (
 
     {% for kind, (model, moment) in kinds.items() %}
         select
-            user_id,
-            item_id,
+            events.user_id,
+            coalesce(canonical.canonical_id, events.item_id) as item_id,
             {%- for other in kinds %}
                 {{ 'count(*)' if other == kind else '0' }} as {{ other }},
             {%- endfor %}
-            min({{ moment }}) as first_at,
-            max({{ moment }}) as last_at
-        from {{ ref(model) }}
-        group by user_id, item_id
+            min(events.{{ moment }}) as first_at,
+            max(events.{{ moment }}) as last_at
+        from {{ ref(model) }} as events
+        {%- if is_incremental() %}
+            inner join members
+                on
+                    events.user_id = members.user_id
+                    and events.item_id = members.named_id
+        {%- endif %}
+        left join canonical on events.item_id = canonical.item_id
+        {%- if is_incremental() %}
+            where coalesce(canonical.canonical_id, events.item_id) = members.item_id
+        {%- endif %}
+        group by 1, 2
         {%- if not loop.last %}
             union all
         {%- endif %}
     {% endfor %}
 ),
 
-final as (
+summed as (
 
     select
         user_id,
@@ -37,6 +94,16 @@ final as (
         max(last_at) as last_at
     from interactions
     group by user_id, item_id
+
+),
+
+final as (
+
+    select
+        summed.*,
+        newest_batch.touched_at
+    from summed
+    cross join newest_batch
 
 )
 

@@ -1,8 +1,25 @@
 with
 
+canonical as (
+
+    select * from {{ ref('int_items_canonical') }}
+
+),
+
 ratings as (
 
-    select * from {{ ref('stg_silver__ratings') }}
+    select
+        ratings.event_id,
+        ratings.user_id,
+        coalesce(canonical.canonical_id, ratings.item_id) as item_id,
+        ratings.rating,
+        ratings.rated_at,
+        ratings.source,
+        ratings.context,
+        ratings.recommendation_id,
+        ratings.kafka_offset
+    from {{ ref('stg_silver__ratings') }} as ratings
+    left join canonical on ratings.item_id = canonical.item_id
 
 ),
 

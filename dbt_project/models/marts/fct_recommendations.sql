@@ -64,6 +64,23 @@ followed as (
 
 ),
 
+canonical as (
+
+    select * from {{ ref('int_items_canonical') }}
+
+),
+
+clicked as (
+
+    select distinct
+        clicks.recommendation_id,
+        coalesce(canonical.canonical_id, clicks.item_id) as item_id
+    from {{ ref('stg_silver__clicks') }} as clicks
+    left join canonical on clicks.item_id = canonical.item_id
+    where clicks.recommendation_id is not null
+
+),
+
 final as (
 
     select
@@ -78,12 +95,17 @@ final as (
         recommendations.model_version,
         recommendations.rung,
         recommendations.context,
+        clicked.recommendation_id is not null as is_clicked,
         followed.recommendation_id is not null as listened_within_day
     from recommendations
     left join followed
         on
             recommendations.recommendation_id = followed.recommendation_id
             and recommendations.position = followed.position
+    left join clicked
+        on
+            recommendations.recommendation_id = clicked.recommendation_id
+            and recommendations.item_id = clicked.item_id
 
 )
 

@@ -1,5 +1,6 @@
 """Assets `staging/stg_*`, `intermediate/*` and `marts/*`: the models of the dbt project, its tests as their checks."""
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -13,10 +14,13 @@ from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_contex
 from packaging.version import Version
 from psycopg import sql
 
-from music_assets.automation import ON_CRON_HOURLY
+from music_assets.automation import EVERY_HOUR, ON_CRON_HOURLY
 from music_assets.resources import PlatformResource
 from music_assets.settings import settings
 from music_assets.warehouse import dbt
+
+FULL: Final = "warehouse/full"
+"""Tag of a run that builds the incremental models from nothing and lets every test see every row."""
 
 _STALE: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3))
 
@@ -34,7 +38,8 @@ class Translator(DagsterDbtTranslator):
             group_name=node["schema"],
             description=node["description"],
             owners=["team:platform"],
-            automation_condition=ON_CRON_HOURLY,
+            # What collectors bring comes when it comes: nothing waits for it.
+            automation_condition=EVERY_HOUR if node["name"].startswith("stg_source__") else ON_CRON_HOURLY,
             freshness_policy=_STALE,
         )
 
@@ -59,7 +64,23 @@ def warehouse() -> dg.Definitions:
                     _add_row_count(context, platform, event.output_name)
                 yield event
 
-    return dg.Definitions(assets=[models])
+    return dg.Definitions(assets=[models, *_collected(dbt.manifest(settings()))])
+
+
+def _collected(manifest: Path) -> list[dg.AssetSpec]:
+    """Describe the tables of schema `source`: collectors fill them at moments of their own. One has an asset itself."""
+    sources = json.loads(manifest.read_text())["sources"].values()
+    return [
+        dg.AssetSpec(
+            ["source", source["name"]],
+            description=source["description"],
+            group_name="source",
+            kinds={"postgres"},
+            owners=["team:platform"],
+        )
+        for source in sources
+        if source["source_name"] == "source" and source["name"] != "item_links"
+    ]
 
 
 def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target: Path) -> DbtCliInvocation:
@@ -74,7 +95,7 @@ def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target
     return DbtCliInvocation.run(
         args=[
             str(dbt.EXECUTABLE), "--log-format", "json", "build",
-            "--exclude-resource-type", "unit_test", *selected.selection_args,
+            "--exclude-resource-type", "unit_test", *_extent(context), *selected.selection_args,
         ],
         env={
             **dbt.environment(platform.settings()),
@@ -93,6 +114,12 @@ def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target
         cli_version=Version(version("dbt-core")),
         dbt_project=selected.dbt_project,
     )  # fmt: skip
+
+
+def _extent(context: dg.AssetExecutionContext) -> list[str]:
+    """Return what makes a build one of everything, or one of what is new with tests of what is new."""
+    full = context.run.tags.get(FULL) == "true"
+    return ["--full-refresh"] if full else ["--vars", "{every_row: false}"]
 
 
 def _add_row_count(context: dg.AssetExecutionContext, platform: PlatformResource, output: str) -> None:

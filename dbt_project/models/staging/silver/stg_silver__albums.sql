@@ -19,7 +19,10 @@ renamed as (
         source,
 
         ---------- timestamps
-        updated_at
+        updated_at,
+
+        ---------- position
+        load_id
     from source
 
 )

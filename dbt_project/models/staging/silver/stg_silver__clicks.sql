@@ -27,7 +27,8 @@ renamed as (
         ---------- position
         kafka_topic_id,
         kafka_partition,
-        kafka_offset
+        kafka_offset,
+        load_id
     from source
 
 )

@@ -28,7 +28,8 @@ renamed as (
         ---------- position
         kafka_topic_id,
         kafka_partition,
-        kafka_offset
+        kafka_offset,
+        load_id
     from source
 
 )

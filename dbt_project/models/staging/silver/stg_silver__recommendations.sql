@@ -23,7 +23,10 @@ renamed as (
 
         ---------- timestamps
         timestamp as shown_at,
-        ingested_at
+        ingested_at,
+
+        ---------- position
+        load_id
     from source
 
 )

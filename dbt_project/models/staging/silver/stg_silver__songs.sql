@@ -21,7 +21,10 @@ renamed as (
         source,
 
         ---------- timestamps
-        updated_at
+        updated_at,
+
+        ---------- position
+        load_id
     from source
 
 )

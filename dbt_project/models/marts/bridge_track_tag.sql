@@ -1,0 +1,38 @@
+with
+
+tags as (
+
+    select * from {{ ref('stg_source__tags') }}
+
+),
+
+canonical as (
+
+    select * from {{ ref('int_items_canonical') }}
+
+),
+
+named as (
+
+    select
+        coalesce(canonical.canonical_id, tags.item_id) as track_id,
+        lower(trim(tags.tag)) as tag,
+        tags.weight
+    from tags
+    left join canonical on tags.item_id = canonical.item_id
+
+),
+
+final as (
+
+    select
+        track_id,
+        tag,
+        max(weight) as weight
+    from named
+    where {{ item_kind('track_id') }} = 'track'
+    group by track_id, tag
+
+)
+
+select * from final

@@ -1,0 +1,166 @@
+"""Measures the warehouse: a whole build from the lake to the marts, and builds of what is new, as history grows."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.csv
+from psycopg import sql
+from pydantic import SecretStr
+
+from music_assets.bench.history import silver_rows
+from music_assets.bench.workload import World
+from music_assets.warehouse import dbt, load_table
+from streaming.errors import IntegrityError
+from streaming.lake import Lake
+from streaming.sinks.tables import Write, append_arrow
+from streaming.tables import UTC_MICROSECONDS, silver, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from music_assets.settings import Settings
+    from streaming.tables import Table
+
+NEW: Final = 10_000
+_CHUNK: Final = 500_000
+_ROWS_A_DAY: Final = 33_000
+"""Density of the history: a longer one is of more days, not of fuller ones."""
+_ARTISTS: Final = 2_000
+
+
+def measure(chosen: Settings, sizes: list[int], folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Return the seconds of each step for histories of so many listens, in databases of their own.
+
+    Args:
+        chosen: settings of a running PostgreSQL.
+        sizes: listens before the builds.
+        folder: for the lakes and dbt's files.
+        say: is told each figure.
+    """
+    figures = []
+    for size in sizes:
+        name = f"bench_{size}"
+        with psycopg.connect(chosen.database, autocommit=True) as admin:
+            admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        mine = chosen.model_copy(update={
+            "music_home": folder / name, "lakehouse_path": "",
+            "database_url": SecretStr(f"{chosen.database.rsplit('/', 1)[0]}/{name}"),
+        })  # fmt: skip
+        figures.append(_one(mine, size, folder / name, say))
+    return figures
+
+
+def _one(chosen: Settings, size: int, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    from music_assets.migrations import upgrade
+
+    upgrade(chosen.database)
+    lake = Lake(chosen.storage)
+    lake.create_all()
+    world = World(seed=7, anchor=datetime.now(UTC), span_seconds=size / _ROWS_A_DAY * 86_400)
+    listens = silver("events_listens")
+    figures: dict[str, Any] = {"listens": size}
+
+    def timed(step: str, work: Callable[[], object]) -> None:
+        started = time.perf_counter()
+        work()
+        figures[step] = round(time.perf_counter() - started, 2)
+        say(f"{size:,} listens: {step} {figures[step]} s")
+
+    def append(rows: pa.Table, table: Table, version: int) -> None:
+        write = Write(expected={table.name: version - 1 or None}, leaves={table.name: version}, note={})
+        append_arrow(rows, table, chosen.storage, write=write)
+
+    chunks = range(0, size, _CHUNK)
+    for version, first in enumerate(chunks, start=1):
+        append(_rows(world, listens, first, min(_CHUNK, size - first)), listens, version)
+    append(_songs(world), silver("catalog_songs"), 1)
+    timed("bare_copy", lambda: _bare_copy(chosen, lake.read(listens)))
+    timed("load", lambda: _load(chosen, lake))
+    timed("full_build", lambda: _build(chosen, folder))
+    for batch in range(2):
+        new = _rows(world, listens, size + batch * NEW, NEW, fresh=True)
+        append(new, listens, len(chunks) + 1 + batch)
+        timed(f"load_new_{batch + 1}", lambda: _load(chosen, lake))
+        timed(f"build_new_{batch + 1}", lambda: _build(chosen, folder, "--vars", "{every_row: false}"))
+    figures["slowest"] = _slowest(folder)
+    return figures
+
+
+def _rows(world: World, table: Table, first: int, count: int, *, fresh: bool = False) -> pa.Table:
+    """Listens by number; fresh ones happened within the last hour."""
+    numbers = np.arange(first, first + count, dtype=np.int64)
+    columns = world.columns(numbers)
+    columns = type(columns)(**{**vars(columns), "kind": np.zeros(count, np.int64)})
+    if fresh:
+        micros = int(world.anchor.timestamp() * 1_000_000) - (numbers * 7_919 % 3_600) * 1_000_000
+        columns = type(columns)(**{**vars(columns), "micros": micros})
+    return silver_rows(world, columns, table, offset=numbers)
+
+
+def _songs(world: World) -> pa.Table:
+    table = silver("catalog_songs")
+    ids = [f"track:{number}" for number in range(world.items + 1)]
+    known: dict[str, Any] = {
+        "item_id": ids, "name": [f"Song {item}" for item in ids], "schema_version": [1] * len(ids),
+        "artist_id": [f"artist:{number % _ARTISTS}" for number in range(len(ids))], "source": ["bench"] * len(ids),
+        "duration_ms": [200_000] * len(ids), "kafka_topic_id": ["bench"] * len(ids), "kafka_partition": [0] * len(ids),
+        "kafka_offset": list(range(len(ids))), "ingested_at": [world.anchor] * len(ids),
+        "updated_at": [world.anchor] * len(ids),
+    }  # fmt: skip
+    return pa.table(
+        {
+            field.name: pa.array(known.get(field.name, [None] * len(ids)), UTC_MICROSECONDS
+                                 if pa.types.is_timestamp(field.type) else field.type)
+            for field in table.schema
+        },
+        schema=table.schema,
+    )  # fmt: skip
+
+
+def _load(chosen: Settings, lake: Lake) -> None:
+    with psycopg.connect(chosen.database) as connection:
+        for table in tables().values():
+            if table.layer == "silver":
+                load_table(connection, lake, table)
+
+
+def _bare_copy(chosen: Settings, rows: pa.Table) -> None:
+    """Copy the same rows as CSV into a table without key and index: what PostgreSQL takes for the bytes alone."""
+    names = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in rows.schema.names)
+    with psycopg.connect(chosen.database) as connection:
+        connection.execute(sql.SQL("create temporary table bare ({})").format(names))
+        with connection.cursor().copy("copy bare from stdin (format csv)") as copy:
+            for batch in rows.to_batches():
+                buffer = io.BytesIO()
+                pyarrow.csv.write_csv(batch, buffer, pyarrow.csv.WriteOptions(include_header=False))
+                copy.write(buffer.getbuffer())
+
+
+def _build(chosen: Settings, folder: Path, *options: str) -> None:
+    import subprocess
+
+    target = folder / "dbt"
+    run = subprocess.run(
+        [dbt.EXECUTABLE, "--quiet", "build", "--exclude-resource-type", "unit_test", *options],
+        env={**dbt.environment(chosen), "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)},
+        cwd=dbt.PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if run.returncode:
+        raise IntegrityError(f"dbt build failed: {run.stdout[-2000:]}")
+
+
+def _slowest(folder: Path) -> dict[str, float]:
+    """The ten slowest nodes of the newest build, in seconds."""
+    results = json.loads((folder / "dbt" / "run_results.json").read_text())["results"]
+    slowest = sorted(results, key=lambda result: -result["execution_time"])[:10]
+    return {result["unique_id"].split(".", 2)[2]: round(result["execution_time"], 2) for result in slowest}

@@ -1,0 +1,44 @@
+"""The command `music warehouse`."""
+
+from typing import Annotated
+
+import typer
+
+from music_assets.settings import settings
+from streaming.errors import ConfigurationError
+
+app = typer.Typer(no_args_is_help=True, help="The warehouse, where it is not the embedded PostgreSQL.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep the commands below `warehouse`."""
+
+
+@app.command()
+def setup(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the SQL.")] = False) -> None:
+    """Make role, virtual warehouse, database, schemas and stage in Snowflake."""
+    from music_assets.warehouse import snowflake
+
+    if settings().warehouse_target != "snowflake" and not dry_run:
+        raise ConfigurationError("WAREHOUSE_TARGET is postgres, which needs no setup; valid here: snowflake")
+    for statement in snowflake.statements(settings()):
+        typer.echo(f"{statement};")
+    if not dry_run:
+        snowflake.setup(settings())
+
+
+@app.command()
+def load() -> None:
+    """Load silver and what collectors brought into Snowflake."""
+    import psycopg
+
+    from music_assets.warehouse import snowflake
+    from streaming.lake import Lake
+
+    if settings().warehouse_target != "snowflake":
+        raise ConfigurationError("WAREHOUSE_TARGET is postgres, which assets `staging/*` load; valid here: snowflake")
+    with psycopg.connect(settings().database) as connection:
+        totals = snowflake.load(settings(), connection, Lake(settings().storage))
+    for name, rows in totals.items():
+        typer.echo(f"{name}: {rows} rows")

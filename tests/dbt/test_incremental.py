@@ -1,0 +1,84 @@
+"""Builds after the first one: whatever arrived in between, they leave what a build from nothing would."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from music_assets.warehouse import load_table
+from streaming.lake import Lake
+from streaming.storage import Storage
+from streaming.tables import silver
+from tests.warehouse.lakes import NOON, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.dbt.conftest import Dbt
+
+INCREMENTAL = (
+    "intermediate.int_listens_deduplicated", "intermediate.int_items_mentioned", "marts.fct_listens",
+    "marts.fct_interactions", "marts.mart_charts_weekly", "marts.mart_recap_facts",
+)  # fmt: skip
+ONLY_NEW = ("--vars", "{every_row: false}", "--exclude-resource-type", "unit_test")
+
+
+def rows(connection: psycopg.Connection[Any], table: str) -> list[str]:
+    """Every row as text, but for the batch it was built with."""
+    found = connection.execute(f"select (to_jsonb(t) - 'touched_at')::text from {table} as t order by 1").fetchall()
+    return [row[0] for row in found]
+
+
+@pytest.mark.slow
+def test_what_arrives_between_builds_ends_as_in_a_build_from_nothing(
+    warehouse: str, built: dict[str, str], run_dbt: Dbt, tmp_path: Path
+) -> None:
+    second, day = timedelta(seconds=1), timedelta(days=1)
+    lake = Lake(Storage.local(tmp_path / "more"))
+    other = {"kafka_topic_id": "topic-b"}
+    table = write(
+        lake, "events_listens",
+        {**other, "event_id": "late", "timestamp": NOON - 40 * day, "item_id": "track:2", "user_id": "u2"},
+        {**other, "event_id": "merges", "timestamp": NOON + 30 * second, "source": "lastfm"},
+        {**other, "event_id": "first", "timestamp": NOON + 11 * day, "item_id": "track:new", "user_id": "u4"},
+        {**other, "event_id": "linked", "timestamp": NOON + 10 * day + 20 * second, "item_id": "track:alias",
+         "user_id": "u2", "source": "lastfm"},
+    )  # fmt: skip
+    songs = write(lake, "catalog_songs", {"item_id": "track:99", "name": "Known now", "artist_id": "artist:9"})
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        connection.execute("delete from ops.load_watermark where table_name in ('events_listens', 'catalog_songs')")
+        load_table(connection, lake, silver(table.name))
+        load_table(connection, lake, silver(songs.name))
+        connection.execute(
+            "insert into source.item_links values ('track:alias', 'track:99', 'isrc', 1, 'test', 'active'); "
+            "insert into source.listener_zones values ('u1', 'Pacific/Kiritimati')"
+        )
+
+        second_build = run_dbt("build", *ONLY_NEW)
+        assert set(second_build.values()) <= {"success", "pass", "no-op"}, second_build
+        plays = connection.execute(
+            "select event_ids, item_id from intermediate.int_listens_deduplicated "
+            "where event_ids && array['merges', 'linked'] order by listened_at"
+        ).fetchall()
+        assert plays == [(["merges", "live", "export"], "track:1"), (["linked", "unknown"], "track:99")]
+        assert connection.execute("select artist_id from marts.fct_listens where item_id = 'track:99'").fetchone() == (
+            "artist:9",
+        )
+
+        connection.execute("delete from source.item_links")
+        connection.execute("delete from silver.events_listens where user_id = 'u4'")
+        third_build = run_dbt("build", *ONLY_NEW)
+        assert set(third_build.values()) <= {"success", "pass", "no-op"}, third_build
+        assert connection.execute("select count(*) from marts.fct_listens where user_id = 'u4'").fetchone() == (0,)
+
+        stepwise = {name: rows(connection, name) for name in INCREMENTAL}
+        run_dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+        from_nothing = {name: rows(connection, name) for name in INCREMENTAL}
+    gone = {"intermediate.int_items_mentioned", "marts.mart_charts_weekly"}  # of erased listeners: until the night
+    assert {name: stepwise[name] for name in INCREMENTAL if name not in gone} == {
+        name: from_nothing[name] for name in INCREMENTAL if name not in gone
+    }
+    assert set(stepwise["marts.mart_charts_weekly"]) >= set(from_nothing["marts.mart_charts_weekly"])

@@ -1,0 +1,125 @@
+"""The other dialect, on a server that speaks Snowflake's protocol: loaded, built and tested by the same project."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from music_assets.settings import Settings
+from music_assets.warehouse import dbt, snowflake
+from streaming.lake import Lake
+from streaming.storage import Storage
+from tests.dbt.conftest import plant
+from tests.fixtures.ports import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARTS = (
+    "select count(*), sum(ms_played), count(distinct user_id), sum(date_key) from marts.fct_listens",
+    "select sum(plays), sum(views), sum(clicks) from marts.fct_interactions",
+    "select count(*), sum(rank), sum(listens) from marts.mart_charts_weekly",
+    "select count(*), sum(active_days), sum(streak_days), sum(new_artists) from marts.mart_recap_facts",
+    "select count(*), sum(position) from marts.fct_recommendations where listened_within_day",
+    "select iso_week from marts.dim_date where date_key = 20241230",
+)
+
+
+def private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[int]:
+    port = free_ports()["api_port"]
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("fakesnow"), "-s", "-p", str(port)],
+        stdout=(tmp_path / "server.log").open("w"), stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        import socket
+
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("localhost", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def build(settings: Settings, folder: Path) -> None:
+    """Build for the first time: the stand-in has no temporary tables, which a later build needs."""
+    run = subprocess.run(
+        [
+            dbt.EXECUTABLE, "build", "--exclude-resource-type", "unit_test",
+            "--vars", "{persist_docs: false}",  # the stand-in takes no comment with an apostrophe
+        ],
+        env={**dbt.environment(settings), "DBT_TARGET_PATH": str(folder), "DBT_LOG_PATH": str(folder)},
+        cwd=dbt.PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-6000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_same_models_give_the_same_marts(
+    server: int, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from music_assets.warehouse import load_table
+    from streaming.tables import tables
+
+    postgres = Settings(_env_file=None, database_url=database_url)
+    other = Settings(
+        _env_file=None, database_url=database_url, warehouse_target="snowflake", snowflake_account="fakesnow",
+        snowflake_user="fake", snowflake_private_key=private_key(), snowflake_host="localhost", snowflake_port=server,
+        snowflake_protocol="http",
+    )  # fmt: skip
+    lake = Lake(Storage.local(tmp_path / "lake"))
+    plant(lake)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into source.artists values ('lastfm', 'artist:1', 'One', null, 70, 1, 1, 'recorded', now())"
+        )
+        for table in tables().values():
+            if table.layer == "silver":
+                load_table(connection, lake, table)
+        with snowflake.connect(other) as cursor:  # the stand-in knows neither roles nor grants
+            for statement in (f"create database if not exists {other.snowflake_database}", *snowflake.objects(other)):
+                cursor.execute(statement)
+        totals = snowflake.load(other, connection, lake)
+        again = snowflake.load(other, connection, lake)
+    assert totals["silver/events_listens"] == again["silver/events_listens"] == 7
+
+    build(postgres, tmp_path / "p")
+    build(other, tmp_path / "s")
+
+    def answers(execute: Any) -> list[list[float | str]]:
+        found = [list(execute(query).fetchall()[0]) for query in MARTS]
+        return [[value if isinstance(value, str) else float(value or 0) for value in row] for row in found]
+
+    with psycopg.connect(database_url) as connection, snowflake.connect(other) as cursor:
+        assert answers(cursor.execute) == answers(connection.execute)
+
+
+def test_setup_names_everything_once() -> None:
+    settings = Settings(_env_file=None, snowflake_user="me", snowflake_database="SOUND")
+
+    said = snowflake.statements(settings)
+
+    assert "create database if not exists SOUND" in said
+    assert [line for line in said if "stage" in line] == ["create stage if not exists silver.incoming"]
+    assert all("if not exists" in line or line.startswith(("grant", "use")) for line in said)
