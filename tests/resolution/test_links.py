@@ -100,8 +100,8 @@ def test_a_verdict_needs_two_ids_of_one_kind(conn: Connection, item: str, canoni
 def test_the_catalogue_and_the_sources_are_matched_together(conn: Connection) -> None:
     for name in ("catalog_artists", "catalog_songs", "events_listens"):
         ensure_table(conn, silver(name))
-    at = "kafka_topic_id, kafka_partition, kafka_offset, ingested_at, schema_version"
-    here = "'t', 0, 0, now(), 1"
+    at = "kafka_topic_id, kafka_partition, kafka_offset, ingested_at, schema_version, load_id"
+    here = "'t', 0, 0, now(), 1, 1"
     conn.execute(
         f"insert into silver.catalog_artists (item_id, name, {at})"
         f" values ('artist:beatles-1', 'Beatles', {here}), ('artist:nina', 'Nina Simone', {here})"
