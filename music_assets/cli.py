@@ -12,7 +12,7 @@ import typer
 
 from music_assets.backfill import backfill
 from music_assets.bench import cli as bench_cli
-from music_assets.commands import deadletter, identity, imports, quality, rebuild, screen, source, warehouse
+from music_assets.commands import deadletter, identity, imports, listener, quality, rebuild, screen, source, warehouse
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
@@ -47,6 +47,7 @@ main.add_typer(source.app, name="source")
 main.add_typer(imports.app, name="import")
 main.add_typer(identity.app, name="identity")
 main.add_typer(quality.app, name="quality")
+main.add_typer(listener.app, name="listener")
 main.add_typer(bench_cli.bench, name="bench")
 main.add_typer(warehouse.app, name="warehouse")
 main.command()(demo_cli.demo)

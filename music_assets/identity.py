@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from streaming.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,3 +43,27 @@ def ensure_listeners(connection: psycopg.Connection[Any], user_ids: Sequence[str
         found |= dict(connection.execute(FIND, {"user_ids": missing}).fetchall())
         connection.commit()
     return found
+
+
+def set_zone(connection: psycopg.Connection[Any], user_id: str, time_zone: str) -> None:
+    """Say in which time zone a listener's days and weeks are; commits.
+
+    Only names that the warehouse knows: an unknown one would stop every build.
+
+    Raises:
+        ConfigurationError: there is no such zone, or no such user.
+    """
+    known = connection.execute("select from pg_timezone_names where name = %s", (time_zone,)).fetchone()
+    if known is None:
+        raise ConfigurationError(f"there is no time zone {time_zone[:60]!r}; valid: such as UTC, Europe/Brussels")
+    listeners = dict(connection.execute(FIND, {"user_ids": [user_id]}).fetchall())
+    if user_id not in listeners:
+        raise ConfigurationError("there is no listener of this user id: nothing came from there yet")
+    connection.execute(
+        """
+        insert into source.listener_zones (listener_id, time_zone) values (%s, %s)
+        on conflict (listener_id) do update set time_zone = excluded.time_zone, updated_at = now()
+        """,
+        (listeners[user_id], time_zone),
+    )
+    connection.commit()
