@@ -1,5 +1,7 @@
 """The command `music warehouse`."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,3 +44,15 @@ def load() -> None:
         totals = snowflake.load(settings(), connection, Lake(settings().storage))
     for name, rows in totals.items():
         typer.echo(f"{name}: {rows} rows")
+
+
+@app.command()
+def dictionary(
+    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("docs/data-dictionary.md"),
+) -> None:
+    """Write the data dictionary of the marts, as the dbt project describes them."""
+    from music_assets.warehouse import dbt
+    from music_assets.warehouse.dictionary import render
+
+    file.write_text(render(json.loads(dbt.manifest(settings()).read_text(encoding="utf-8"))), encoding="utf-8")
+    typer.echo(f"{file} is written")

@@ -14,6 +14,7 @@ import yaml
 
 from music_assets.settings import Settings
 from music_assets.warehouse import dbt
+from music_assets.warehouse.dictionary import render
 from music_assets.warehouse.schema import LOAD_ID, postgres_type
 from streaming.tables import Table, tables
 
@@ -35,6 +36,11 @@ def manifest() -> dict[str, Any]:
 
 def models() -> list[dict[str, Any]]:
     return [node for node in manifest()["nodes"].values() if node["resource_type"] == "model"]
+
+
+def test_the_data_dictionary_is_what_the_project_says() -> None:
+    written = (dbt.PROJECT.parent / "docs" / "data-dictionary.md").read_text(encoding="utf-8")
+    assert written == render(manifest()), "run `music warehouse dictionary`"
 
 
 def test_every_silver_table_is_a_source() -> None:
