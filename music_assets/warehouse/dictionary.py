@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # Data dictionary
 
-The marts, made from the dbt project by `music warehouse dictionary`. Tests hold a column in every build, a contract holds
-names and types.
+The marts, made from the dbt project by `music warehouse dictionary`. Tests hold a column in every build, a contract
+holds names and types.
 """
 
 
