@@ -17,7 +17,7 @@ WAREHOUSE: Final = ("staging", "intermediate", "marts")
 
 _SELECTION: Final[dg.AssetSelection] = dg.AssetSelection.key_prefixes(
     *[[stage] for stage in STAGES]
-) | dg.AssetSelection.assets(["source", "item_links"])
+) | dg.AssetSelection.assets(["source", "item_links"], ["docs", "warehouse"])
 
 
 @dg.definitions

@@ -82,19 +82,39 @@ def manifest(settings: Settings) -> Path:
     return _TARGET / "manifest.json"
 
 
+def docs(settings: Settings) -> Path:
+    """Make dbt's documentation of project and database and return the page.
+
+    Raises:
+        ConfigurationError: dbt cannot make it.
+    """
+    page = settings.music_home / "docs" / "warehouse.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=page.parent, prefix=".docs-") as folder:
+        _dbt(settings, folder, "docs", "generate", "--static")
+        # Replaced at once: who reads the page in this moment gets the old one or the new one.
+        Path(folder, "static_index.html").replace(page)
+    return page
+
+
 def _parse(settings: Settings) -> None:
     """Parse beside the target and move the result there, because several processes may load definitions at once."""
     _TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_TARGET, prefix=".parse-") as folder:
-        run = subprocess.run(
-            [EXECUTABLE, "--quiet", "parse"],
-            env={**environment(settings), "DBT_TARGET_PATH": folder, "DBT_LOG_PATH": folder},
-            cwd=PROJECT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if run.returncode:
-            raise ConfigurationError(f"dbt cannot parse {PROJECT}: {(run.stdout + run.stderr).strip()[-2000:]}")
+        _dbt(settings, folder, "parse")
         for name in _KEPT:
             Path(folder, name).replace(_TARGET / name)
+
+
+def _dbt(settings: Settings, target: str, *command: str) -> None:
+    run = subprocess.run(
+        [EXECUTABLE, "--quiet", *command],
+        env={**environment(settings), "DBT_TARGET_PATH": target, "DBT_LOG_PATH": target},
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if run.returncode:
+        said = (run.stdout + run.stderr).strip()[-2000:]
+        raise ConfigurationError(f"dbt cannot {' '.join(command)} {PROJECT}: {said}")
 
 
 def _fingerprint() -> str:

@@ -23,9 +23,14 @@ def main(folder: Path, pid: int, seconds: float) -> None:
     """Wait for a process until its time is up; then see to it that nothing is left."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        if not wait_until(lambda: not process.is_running(), seconds=seconds, pause=1):
+        if not wait_until(lambda: _is_over(process), seconds=seconds, pause=1):
             process.kill()
     clear(folder)
+
+
+def _is_over(process: psutil.Process) -> bool:
+    """Whether a process ran to its end: one that nobody has waited for yet still counts as running elsewhere."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 if __name__ == "__main__":

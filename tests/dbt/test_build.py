@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from music_assets.settings import Settings
+from music_assets.warehouse import dbt
 from tests.warehouse.lakes import NOON
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import psycopg
 
     from tests.dbt.conftest import Dbt
@@ -24,6 +29,13 @@ def select(marts: Connection, query: str) -> list[tuple[Any, ...]]:
 def test_every_model_and_test_passes(built: dict[str, str]) -> None:
     assert {name: status for name, status in built.items() if status not in {"success", "pass", "no-op"}} == {}
     assert {"fct_listens", "no_play_is_counted_twice", "live_and_export_tell_of_one_play"} <= built.keys()
+
+
+def test_the_documentation_is_one_page_with_every_mart(warehouse: str, built: dict[str, str], tmp_path: Path) -> None:
+    page = dbt.docs(Settings(_env_file=None, database_url=warehouse, music_home=tmp_path))
+    text = page.read_text(encoding="utf-8")
+    assert {"model.music.fct_listens", "model.music.mart_recap_facts"} <= set(re.findall(r"model\.music\.\w+", text))
+    assert [file.name for file in page.parent.iterdir()] == ["warehouse.html"]
 
 
 def test_one_play_under_two_ids_is_one_listen(marts: Connection) -> None:
