@@ -48,10 +48,15 @@ def test_what_arrives_between_builds_ends_as_in_a_build_from_nothing(
          "user_id": "u2", "source": "lastfm"},
     )  # fmt: skip
     songs = write(lake, "catalog_songs", {"item_id": "track:99", "name": "Known now", "artist_id": "artist:9"})
+    # A record again touches the facts of an album, and none of its plays.
+    albums = write(lake, "catalog_albums", {**other, "item_id": "album:1", "name": "First", "artist_id": "artist:1"})
     with psycopg.connect(warehouse, autocommit=True) as connection:
-        connection.execute("delete from ops.load_watermark where table_name in ('events_listens', 'catalog_songs')")
+        connection.execute(
+            "delete from ops.load_watermark where table_name = 'events_listens' or table_name like 'catalog%'"
+        )
         load_table(connection, lake, silver(table.name))
         load_table(connection, lake, silver(songs.name))
+        load_table(connection, lake, silver(albums.name))
         connection.execute(
             "insert into source.item_links values ('track:alias', 'track:99', 'isrc', 1, 'test', 'active'); "
             "insert into source.listener_zones values ('u1', 'Pacific/Kiritimati')"
