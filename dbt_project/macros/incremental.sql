@@ -37,6 +37,24 @@
 {%- endmacro %}
 
 
+{#- Query for every id (`named_id`) under which the items of a relation of pairs are met: their own, and what leads to
+    it. -#}
+{% macro named_ids(pairs) -%}
+    select
+        user_id,
+        item_id,
+        item_id as named_id
+    from {{ pairs }}
+    union
+    select
+        pairs.user_id,
+        pairs.item_id,
+        links.item_id as named_id
+    from {{ pairs }} as pairs
+    inner join {{ ref('int_items_canonical') }} as links on pairs.item_id = links.canonical_id
+{%- endmacro %}
+
+
 {#- Query for the listeners' weeks that an incremental mart builds again: a day in UTC is up to two of a listener's. -#}
 {% macro weeks_to_build() -%}
     {%- for shift in [-1, 1] %}
@@ -175,14 +193,7 @@
 
             select listens.*
             from {{ ref("stg_silver__listens") }} as listens
-            inner join (
-                select user_id, item_id as named_id
-                from pairs
-                union
-                select pairs.user_id, links.item_id as named_id
-                from pairs
-                inner join {{ ref("int_items_canonical") }} as links on pairs.item_id = links.canonical_id
-            ) as members on listens.user_id = members.user_id and listens.item_id = members.named_id
+            inner join ({{ named_ids("pairs") }}) as members on listens.user_id = members.user_id and listens.item_id = members.named_id
             left join {{ ref("int_items_canonical") }} as links on listens.item_id = links.item_id
             where (listens.user_id, coalesce(links.canonical_id, listens.item_id)) in (select user_id, item_id from pairs)
         )

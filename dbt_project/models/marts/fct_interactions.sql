@@ -37,18 +37,7 @@ touched as (
 
 members as (
 
-    select
-        user_id,
-        item_id,
-        item_id as named_id
-    from touched
-    union
-    select
-        touched.user_id,
-        touched.item_id,
-        canonical.item_id as named_id
-    from touched
-    inner join canonical on touched.item_id = canonical.canonical_id
+    {{ named_ids('touched') | indent }}
 
 ),
 {%- endif %}
