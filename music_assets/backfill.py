@@ -1,11 +1,11 @@
 """The command `music backfill`."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from music_assets.commands import given
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError
 
@@ -32,7 +32,7 @@ def trending(
 
     if window and window not in WINDOWS:
         raise ConfigurationError(f"--window {window!r} is none; valid: {', '.join(WINDOWS)}")
-    begin, engine = _moment(since), ArrowCharts(settings().storage)
+    begin, engine = given.moment("--since", since), ArrowCharts(settings().storage)
     with Console(stderr=True).status("computing") as status:
         for name in [window] if window else WINDOWS:
 
@@ -41,10 +41,3 @@ def trending(
 
             done = job.backfill(settings(), engine, WINDOWS[name], since=begin, missing=missing, progress=show)
             typer.echo(f"{name}: {done:,} charts computed")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"--since {text!r} is no ISO 8601 time, such as 2026-06-01T00:00Z") from error

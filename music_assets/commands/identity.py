@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from music_assets.commands import screen
+from music_assets.commands import given, screen
 from music_assets.settings import settings
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    import psycopg
-
     from music_assets.resolution.links import Link
 
 app = typer.Typer(no_args_is_help=True, help="Which ids mean one artist or track.")
@@ -23,18 +19,12 @@ Canonical = Annotated[str, typer.Argument(help="The id that stands for both.")]
 Who = Annotated[str, typer.Option(help="Who says so, for the history.")]
 
 
-def _connect() -> AbstractContextManager[psycopg.Connection[tuple[Any, ...]]]:
-    import psycopg
-
-    return psycopg.connect(settings().database, connect_timeout=10)
-
-
 @app.command("find")
 def find_matches() -> None:
     """Compare all names again and bring the computed links up to date."""
     from music_assets.resolution import catalogue, links
 
-    with _connect() as connection:
+    with given.database(settings()) as connection:
         changes = links.record(connection, catalogue.find(connection))
     typer.echo(f"{changes.active} links active, {changes.proposed} proposed")
     typer.echo(f"{changes.written} written, {changes.removed} removed")
@@ -51,7 +41,7 @@ def list_links(
 
     if status not in ("active", "proposed", "rejected"):
         raise ConfigurationError(f"status must be active, proposed or rejected, not {status!r}")
-    with _connect() as connection:
+    with given.database(settings()) as connection:
         found = [link for link in links.read(connection).values() if link.status == status]
     found.sort(key=lambda link: (-link.confidence, link.item_id))
     _show(found[:limit])
@@ -63,7 +53,7 @@ def accept(item_id: Item, canonical_id: Canonical, by: Who) -> None:
     """Say that two ids mean one item."""
     from music_assets.resolution import links
 
-    with _connect() as connection:
+    with given.database(settings()) as connection:
         _show([links.decide(connection, item_id, canonical_id, same=True, by=by)])
 
 
@@ -72,7 +62,7 @@ def reject(item_id: Item, canonical_id: Canonical, by: Who) -> None:
     """Say that two ids mean different items: no rule links them again."""
     from music_assets.resolution import links
 
-    with _connect() as connection:
+    with given.database(settings()) as connection:
         _show([links.decide(connection, item_id, canonical_id, same=False, by=by)])
 
 
@@ -81,7 +71,7 @@ def undo(item_id: Item, by: Who) -> None:
     """Take back the link of an id."""
     from music_assets.resolution import links
 
-    with _connect() as connection:
+    with given.database(settings()) as connection:
         _show([links.undo(connection, item_id, by=by)])
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from music_assets.commands import given
 from music_assets.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Listeners.")
@@ -20,10 +21,8 @@ def zone(
     time_zone: Annotated[str, typer.Argument(help="Such as Europe/Brussels.")],
 ) -> None:
     """Say in which time zone a listener's days and weeks are; without it they are UTC's."""
-    import psycopg
-
     from music_assets.identity import set_zone
 
-    with psycopg.connect(settings().database, connect_timeout=10) as connection:
+    with given.database(settings()) as connection:
         set_zone(connection, user_id, time_zone)
     typer.echo(f"days and weeks are those of {time_zone}; the next build of the warehouse counts by them")

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from music_assets.commands import screen
+from music_assets.commands import given, screen
 from music_assets.settings import settings
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    import psycopg
-
     from music_assets.quality.results import Result
 
 app = typer.Typer(no_args_is_help=True, help="Results of checks and tests.")
-
-
-def _connect() -> AbstractContextManager[psycopg.Connection[tuple[Any, ...]]]:
-    import psycopg
-
-    return psycopg.connect(settings().database, connect_timeout=10)
 
 
 @app.command("list")
@@ -32,7 +22,7 @@ def list_results(
     """Show the newest result of every check."""
     from music_assets.quality import results
 
-    with _connect() as connection:
+    with given.database(settings()) as connection:
         found = results.latest(connection)
     shown = [each for each in found if not (failing and each.passed)]
     _show(shown)
@@ -48,7 +38,7 @@ def show_history(
     """Show the results of one check, the newest first."""
     from music_assets.quality import results
 
-    with _connect() as connection:
+    with given.database(settings()) as connection:
         _show(results.history(connection, asset, check, limit=limit))
 
 

@@ -1,16 +1,13 @@
 """The commands `music source health|gaps|backfill`."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from music_assets.commands import screen
+from music_assets.commands import given, screen
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 app = typer.Typer(no_args_is_help=True, help="The sources that plays and facts are collected from.")
 
@@ -21,7 +18,7 @@ def health() -> None:
     from music_assets.sources.health import health as looks
 
     now = datetime.now(UTC)
-    with _database() as conn:
+    with given.database(settings(), autocommit=True) as conn:
         found = looks(conn, now)
     screen.show(
         ["source", "kind", "origin", "looks", "good", "requests", "retries", "stored", "last good", "newest", "note"],
@@ -40,7 +37,7 @@ def gaps(since: Annotated[str, typer.Option(help="ISO 8601 with zone; by default
     from music_assets.sources.gaps import WATCHED, find
 
     now = datetime.now(UTC)
-    with _database() as conn:
+    with given.database(settings(), autocommit=True) as conn:
         found = find(conn, owner_of(settings()), now, since=_moment("--since", since) if since else now - WATCHED)
     screen.show(
         ["source", "account", "since", "until", "known plays", "outcomes of looks"],
@@ -67,15 +64,13 @@ def backfill(
     from music_assets.sources.sink import topics
 
     begin, end = _moment("--since", since), _moment("--until", until) if until else datetime.now(UTC)
-    with _database() as conn, topics(settings()) as sink, opened(source, settings()) as found:
+    with (
+        given.database(settings(), autocommit=True) as conn,
+        topics(settings()) as sink,
+        opened(source, settings()) as found,
+    ):
         done = fill(found, Books(conn), sink, account=account, since=begin, until=end)
     typer.echo(f"{done.sent:,} plays sent, {done.rejected:,} rejected, origin {found.source.origin}")
-
-
-def _database() -> "Connection[tuple[Any, ...]]":
-    import psycopg
-
-    return psycopg.connect(settings().database, connect_timeout=10, autocommit=True)
 
 
 def _time(moment: datetime | None) -> str:
@@ -83,10 +78,7 @@ def _time(moment: datetime | None) -> str:
 
 
 def _moment(option: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{option} {text!r} is no ISO 8601 time, such as 2026-06-01T00:00Z") from error
+    moment = given.moment(option, text)
     if moment.tzinfo is None:
         raise ConfigurationError(f"{option} {text!r} has no zone, such as 2026-06-01T00:00Z")
     return moment
