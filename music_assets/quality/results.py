@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 if TYPE_CHECKING:
@@ -115,4 +116,5 @@ def forget_older(conn: Connection, age: timedelta) -> int:
 
 
 def _read(conn: Connection, query: str, values: tuple[Any, ...] = ()) -> list[Result]:
-    return [Result(**dict(zip(_COLUMNS, row, strict=True))) for row in conn.execute(query, values)]
+    with conn.cursor(row_factory=class_row(Result)) as cursor:
+        return cursor.execute(query, values).fetchall()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from psycopg.rows import class_row
+
 from music_assets.resolution.match import ACTIVE, Match
 from streaming.errors import ConfigurationError
 
@@ -62,8 +64,8 @@ class Changes:
 
 def read(conn: Connection) -> dict[str, Link]:
     """Return all links by item id."""
-    names = ("item_id", "canonical_id", "method", "confidence", "status", "decided_by")
-    return {row[0]: Link(**dict(zip(names, row, strict=True))) for row in conn.execute(_SELECT)}
+    with conn.cursor(row_factory=class_row(Link)) as cursor:
+        return {link.item_id: link for link in cursor.execute(_SELECT)}
 
 
 def record(conn: Connection, matches: Sequence[Match]) -> Changes:

@@ -29,7 +29,9 @@ def quality_results(context: dg.SensorEvaluationContext, platform: PlatformResou
     results = [_result(each, context) for each in found]
     with platform.connect() as connection:
         turned = record(connection, results)
-        forget_older(connection, _KEPT)
+        if results:
+            # Reads the whole table: not at every look of the sensor.
+            forget_older(connection, _KEPT)
         # The results are kept whatever becomes of telling.
         connection.commit()
         tell(connection, turned, channels(platform.settings()))
