@@ -91,7 +91,12 @@ def database_url(postgres_url: str) -> Iterator[str]:
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"create database {name} template music")
         yield f"{postgres_url.removesuffix('/music')}/{name}"
-        connection.execute(f"drop database {name} with (force)")
+        # Not `with (force)`: it may not end an autovacuum worker, which a plain drop sends away by itself.
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and usename = current_user",
+            (name,),
+        )
+        connection.execute(f"drop database {name}")
 
 
 @pytest.fixture(scope="session")

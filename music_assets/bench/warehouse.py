@@ -50,7 +50,7 @@ def measure(chosen: Settings, sizes: list[int], folder: Path, say: Callable[[str
     for size in sizes:
         name = f"bench_{size}"
         with psycopg.connect(chosen.database, autocommit=True) as admin:
-            admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            admin.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
             admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         mine = chosen.model_copy(update={
             "music_home": folder / name, "lakehouse_path": "",
