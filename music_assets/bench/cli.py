@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -58,6 +59,26 @@ def stream(
     report.show(console)
     if report.missed:
         raise typer.Exit(1)
+
+
+@bench.command()
+def recommend(
+    *,
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the data set.")],
+    test: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Test part kept elsewhere.")] = None,
+    json: Annotated[Path | None, typer.Option(dir_okay=False, help="File for every figure.")] = None,
+    budget: Annotated[float, typer.Option(min=0.1, max=600, help="Minutes for everything.")] = 20,
+) -> None:
+    """Tune on the train part, judge on the test part: every model, and the best by validation."""
+    from music_assets.bench.recommend import measure
+
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
+    quality = measure(data, test, budget * 60, lambda text: typer.echo(text, err=True))
+    if json is not None:
+        json.write_text(quality.as_json(), "utf-8")
+    for line in quality.lines():
+        typer.echo(line)
+    typer.echo(f"best on validation: {quality.best}")
 
 
 @bench.command()

@@ -29,7 +29,7 @@ from streaming.errors import IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
 
-    from music_assets.recommender.models.base import ItemModel
+    from music_assets.recommender.models.neighbours import ItemModel
 
 KEPT: Final = 5
 """Bundles kept beside those that a pointer names."""

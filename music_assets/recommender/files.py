@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from music_assets.recommender.models.base import ItemModel
+from music_assets.recommender.models.neighbours import ItemModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

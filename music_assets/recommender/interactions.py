@@ -122,6 +122,24 @@ class Interactions:
         )
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Listens without who and when: enough for the models that do not look at time.
+
+    Attributes:
+        items: item ids, in the order of the columns.
+        counts: listens per listener and item: CSR float32, shape (listeners, items).
+    """
+
+    items: tuple[str, ...]
+    counts: Any
+
+    @cached_property
+    def listeners(self) -> NDArray[np.int64]:
+        """Distinct listeners per item, shape (items,)."""
+        return np.bincount(self.counts.indices, minlength=len(self.items)).astype(np.int64)
+
+
 def read_listens(connection: psycopg.Connection[Any]) -> Iterator[pa.RecordBatch]:
     """Stream `marts.fct_listens` as Arrow batches: one row per listen, time in microseconds since 1970."""
     with connection.cursor() as cursor, cursor.copy(_QUERY) as copy:

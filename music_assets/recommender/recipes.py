@@ -1,36 +1,80 @@
-"""Recipes: a model with its way of picking its settings, on a validation part of the training data alone."""
+"""Recipes: a model with the settings it may take, picked on a validation part of the training data alone (Optuna)."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import numpy as np
+import optuna
+import structlog
 
 from music_assets.recommender.metrics import evaluate
 from music_assets.recommender.models.base import Weighting
 from music_assets.recommender.models.ease import Ease
+from music_assets.recommender.models.factors import Als
+from music_assets.recommender.models.knn import ItemKnn
 from music_assets.recommender.models.popularity import Popularity
+from music_assets.recommender.models.spectral import Spectral
+from music_assets.recommender.models.walk import Walk
 from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from music_assets.recommender.interactions import Interactions
-    from music_assets.recommender.models.base import Model
+    from music_assets.recommender.models.base import Listening, Model
 
 K: Final = 10
 """Length of the list that is judged."""
 
-_TUNING_ITEMS: Final = 4000
-"""Catalogue while tuning: the cube of 8,000 is eight times the work for the same choice."""
-
-_MAX_VALIDATION: Final = 2000
+MAX_JUDGES: Final = 2000
 """Listeners that judge settings: more would cost time and not change the choice."""
 
-_MIN_VALIDATION: Final = 10
-"""Listeners below which a validation says nothing and the first settings of the grid are taken."""
+_MIN_JUDGES: Final = 10
+"""Listeners below which a validation says nothing and the first settings are taken."""
+
+_TUNING_ITEMS: Final = 4000
+"""Catalogue of EASE while tuning: the cube of 8,000 is eight times the work for the same choice."""
+
+_TRIALS: Final = 12
+_SEED: Final = 7
+
+_log: Final = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What settings are judged on.
+
+    Attributes:
+        train: what a model may learn from.
+        history: CSR of counts, shape (judges, items): what is folded in.
+        test: CSR, the same judges, non-zero for what they heard afterwards.
+    """
+
+    train: Listening
+    history: Any
+    test: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """Settings picked.
+
+    Attributes:
+        model: with the best settings.
+        ndcg: its mean on the validation part.
+        trials: settings tried.
+        fit_seconds: of the best one.
+    """
+
+    model: Model
+    ndcg: float
+    trials: int
+    fit_seconds: float
 
 
 @dataclass(frozen=True)
@@ -39,51 +83,139 @@ class Recipe:
 
     Attributes:
         name: what bundle, leaderboard and gate call it; a change of what it does is a new name.
-        grid: settings to choose from, the default first.
+        first: settings tried first, and taken where nothing can be judged.
+        suggest: makes a trial's model, or None for a recipe without a choice.
     """
 
     name: str
-    grid: tuple[Model, ...]
+    first: Model
+    suggest: Callable[[optuna.Trial], Model] | None = None
 
     def build(self, settings: Mapping[str, Any]) -> Model:
         """Return the model of settings picked before."""
-        return replace(self.grid[0], **settings)
+        return replace(self.first, **settings)
 
     def tuned(self, train: Interactions) -> Model:
         """Return the settings with the best NDCG on the last fifth of the training time."""
-        if len(self.grid) == 1:
-            return self.grid[0]
         part = split_at(train, cutoff_of(train))
-        if part.listeners < _MIN_VALIDATION:
-            return self.grid[0]
-        judges = np.random.default_rng(7).permutation(part.listeners)[:_MAX_VALIDATION]
-        history, test = part.history[judges], part.test[judges]
-        scores = []
-        for model in self.grid:
-            fitted = _small(model).fit(part.train)
-            ranked = fitted.recommend(history, k=K)
-            scores.append(float(evaluate(ranked, test, k=K, items=len(fitted.items)).ndcg.mean()))
-        return self.grid[scores.index(max(scores))]
+        if self.suggest is None or part.listeners < _MIN_JUDGES:
+            return self.first
+        judges = np.random.default_rng(_SEED).permutation(part.listeners)[:MAX_JUDGES]
+        return self.tune(Part(part.train, part.history[judges], part.test[judges]), k=K, trials=_TRIALS).model
+
+    def tune(self, part: Part, *, k: int, trials: int, seconds: float | None = None) -> Tuned:
+        """Return the settings with the best NDCG@k on a validation part.
+
+        Args:
+            part: fit on its train, judge on its test.
+            k: length of the list.
+            trials: settings to try at most, the first included.
+            seconds: start no further trial that would end after this long.
+        """
+        tried: list[Tuned] = []
+        ends = time.monotonic() + seconds if seconds is not None else float("inf")
+
+        def stop_in_time(study: optuna.Study, _: Any) -> None:
+            if time.monotonic() + tried[-1].fit_seconds > ends:
+                study.stop()
+
+        def objective(trial: optuna.Trial) -> float:
+            model = self.first if trial.number == 0 or self.suggest is None else self.suggest(trial)
+            tried.append(_judged(model, part, k))
+            return tried[-1].ndcg
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=_SEED))
+        study.optimize(objective, n_trials=trials if self.suggest else 1, callbacks=[stop_in_time])
+        best = max(tried, key=lambda each: each.ndcg)
+        _log.info("tuned", recipe=self.name, ndcg=round(best.ndcg, 4), trials=len(tried), model=str(best.model))
+        return replace(best, trials=len(tried))
+
+
+def _judged(model: Model, part: Part, k: int) -> Tuned:
+    started = time.monotonic()
+    fitted = _small(model).fit(part.train)
+    seconds = time.monotonic() - started
+    ranked = fitted.recommend(part.history, k=k)
+    ndcg = evaluate(ranked, part.test, k=k, items=len(fitted.items)).ndcg.mean()
+    return Tuned(model=model, ndcg=float(ndcg), trials=1, fit_seconds=seconds)
 
 
 def _small(model: Model) -> Model:
     return replace(model, max_items=min(model.max_items, _TUNING_ITEMS)) if isinstance(model, Ease) else model
 
 
-POPULARITY: Final = "popularity"
-EASE: Final = "ease"
+def _weighting(trial: optuna.Trial) -> Weighting:
+    chosen: Weighting = trial.suggest_categorical("weighting", get_args(Weighting))
+    return chosen
 
-_RECIPES: Final = (
-    Recipe(POPULARITY, (Popularity(), Popularity(90), Popularity(30), Popularity(7))),
-    Recipe(
-        EASE,
-        tuple(
-            Ease(strength=strength, weighting=weighting)
-            for strength in (100.0, 10.0, 30.0, 300.0, 1000.0)
-            for weighting in get_args(Weighting)
-        ),
-    ),
-)
+
+def _ease(trial: optuna.Trial) -> Model:
+    return Ease(
+        strength=trial.suggest_float("strength", 1, 2000, log=True),
+        dropout=trial.suggest_float("dropout", 0, 1.5),
+        listener_exponent=trial.suggest_float("listener_exponent", 0, 0.7),
+        item_exponent=trial.suggest_float("item_exponent", 0, 0.5),
+        weighting=_weighting(trial),
+    )
+
+
+def _als(trial: optuna.Trial) -> Model:
+    return Als(
+        unheard=trial.suggest_float("unheard", 0.001, 0.5, log=True),
+        ridge=trial.suggest_float("ridge", 0.0005, 0.1, log=True),
+        exponent=trial.suggest_float("exponent", 0.5, 1),
+        weighting=_weighting(trial),
+    )
+
+
+def _walk(trial: optuna.Trial) -> Model:
+    return Walk(
+        alpha=trial.suggest_float("alpha", 0.2, 1.2),
+        beta=trial.suggest_float("beta", 0, 1),
+        weighting=_weighting(trial),
+    )
+
+
+def _knn(trial: optuna.Trial) -> Model:
+    return ItemKnn(
+        shrink=trial.suggest_float("shrink", 0.5, 200, log=True),
+        hub=trial.suggest_float("hub", 0.2, 0.9),
+        activity=trial.suggest_float("activity", 0, 1),
+        weighting=_weighting(trial),
+    )
+
+
+def _spectral(trial: optuna.Trial) -> Model:
+    return Spectral(
+        rank=trial.suggest_int("rank", 16, 256, log=True),
+        smooth=trial.suggest_float("smooth", 0.05, 3, log=True),
+        weighting=_weighting(trial),
+    )
+
+
+def _popularity(trial: optuna.Trial) -> Model:
+    return Popularity(trial.suggest_categorical("half_life_days", (90.0, 30.0, 7.0)))
+
+
+POPULARITY: Final = Popularity.name
+EASE: Final = Ease.name
+TWO_STAGE: Final = "two_stage"
+
+_RECIPES: Final = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(POPULARITY, Popularity(), _popularity),
+        Recipe(EASE, Ease(), _ease),
+        Recipe(Als.name, Als(), _als),
+        Recipe(Walk.name, Walk(), _walk),
+        Recipe(ItemKnn.name, ItemKnn(), _knn),
+        Recipe(Spectral.name, Spectral(), _spectral),
+    )
+}
+
+FIRST_STAGE: Final = (EASE, Als.name, Walk.name, ItemKnn.name, Spectral.name)
+"""The recipes whose proposals the second stage orders; the first one explains."""
 
 
 def recipe(name: str) -> Recipe:
@@ -92,7 +224,6 @@ def recipe(name: str) -> Recipe:
     Raises:
         ConfigurationError: no such recipe.
     """
-    known = {entry.name: entry for entry in _RECIPES}
-    if name not in known:
-        raise ConfigurationError(f"there is no recipe {name!r}; valid: {', '.join(known)}")
-    return known[name]
+    if name not in _RECIPES:
+        raise ConfigurationError(f"there is no recipe {name!r}; valid: {', '.join(_RECIPES)}")
+    return _RECIPES[name]

@@ -27,7 +27,7 @@ from streaming.errors import IntegrityError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from music_assets.recommender.models.base import ItemModel
+    from music_assets.recommender.models.neighbours import ItemModel
 
 CANDIDATES: Final = (POPULARITY, EASE)
 CHALLENGER: Final = EASE

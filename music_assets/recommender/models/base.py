@@ -1,8 +1,8 @@
-"""What every candidate model is: settings with a `fit`, and the item-based form that measuring and serving share.
+"""What every candidate model is: settings with a `fit`, and the fitted form that measuring and serving share.
 
-The fitted form holds items, their popularity and a short list of weighted neighbours for each, so it knows no
-listener: a history is folded in at the moment of asking. The same object is measured, stored and served; there is
-no second implementation that could rank otherwise.
+A fitted model holds items, their popularity and what one item says of another, so it knows no listener: a history is
+folded in at the moment of asking. The same object is measured, stored and served; there is no second implementation
+that could rank otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -18,15 +18,29 @@ from scipy import sparse
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from music_assets.recommender.interactions import Interactions
-
 Weighting = Literal["binary", "log"]
 
 PRIOR_WEIGHT: Final = 1e-4
 """How much popularity adds to a score: it breaks ties and orders what no neighbour speaks for, and no more."""
 
-_BLOCK: Final = 256
+BLOCK: Final = 256
 """Listeners scored at once: bounds the dense block to 256 rows of the catalogue."""
+
+
+class Listening(Protocol):
+    """What a model learns from: who heard what how often, without who and when."""
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Item ids, in the order of the columns."""
+
+    @property
+    def counts(self) -> Any:
+        """Listens per listener and item: CSR float32, shape (listeners, items)."""
+
+    @property
+    def listeners(self) -> NDArray[np.int64]:
+        """Distinct listeners per item, shape (items,)."""
 
 
 def weigh(counts: Any, weighting: Weighting) -> Any:
@@ -46,20 +60,44 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemModel:
+class FittedModel(ABC):
     """A fitted model.
 
     Attributes:
         items: the catalogue, in the order of the columns.
         popularity: non-negative, higher is more popular, float32, shape (items,).
-        neighbours: weight with which a heard item (row) speaks for another (column): CSR float32, (items, items).
-        weighting: how a history's counts become weights.
     """
+
+    kind: ClassVar[str]
+    """What its files are called after: names the class that reads them."""
 
     items: tuple[str, ...]
     popularity: NDArray[np.float32]
-    neighbours: Any
-    weighting: Weighting
+
+    @abstractmethod
+    def score(self, history: Any) -> NDArray[np.float32]:
+        """Score every item for each row of a history of counts.
+
+        Args:
+            history: CSR, shape (listeners, items).
+
+        Returns:
+            Dense block, float32, shape (listeners, items).
+        """
+
+    @abstractmethod
+    def reasons(
+        self, heard: NDArray[np.int64], counts: NDArray[np.float32], columns: NDArray[np.int64]
+    ) -> list[Reason]:
+        """Return for each column the item heard that speaks most for it, if any does."""
+
+    @abstractmethod
+    def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
+        """Return (column, weight) of the items that listening to this one speaks for, best first."""
+
+    @abstractmethod
+    def aligned(self, items: tuple[str, ...]) -> FittedModel:
+        """Return the same model over another catalogue; items it does not know have no popularity and no say."""
 
     @cached_property
     def column(self) -> dict[str, int]:
@@ -78,18 +116,6 @@ class ItemModel:
         prior[self.by_popularity] = np.linspace(PRIOR_WEIGHT, 0, len(self.items), endpoint=False, dtype=np.float32)
         return prior
 
-    def score(self, history: Any) -> NDArray[np.float32]:
-        """Score every item for each row of a history of counts.
-
-        Args:
-            history: CSR, shape (listeners, items).
-
-        Returns:
-            Dense block, float32, shape (listeners, items).
-        """
-        spoken = (weigh(history, self.weighting) @ self.neighbours).toarray()
-        return np.asarray(spoken + self.prior, dtype=np.float32)
-
     def recommend(self, history: Any, *, k: int) -> NDArray[np.int64]:
         """Rank what each listener has not heard.
 
@@ -101,49 +127,64 @@ class ItemModel:
             Columns best first, -1 where the catalogue ends, int64, shape (listeners, k).
         """
         ranked = np.full((history.shape[0], k), -1, dtype=np.int64)
-        for start in range(0, history.shape[0], _BLOCK):
-            rows = history[start : start + _BLOCK]
+        for start in range(0, history.shape[0], BLOCK):
+            rows = history[start : start + BLOCK]
             scores = self.score(rows)
             scores[rows.nonzero()] = -np.inf
             best = top(scores, k)
-            ranked[start : start + _BLOCK, : best.shape[1]] = best
+            ranked[start : start + BLOCK, : best.shape[1]] = best
         return ranked
-
-    def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
-        """Return (column, weight) of the items that listening to this one speaks for, best first."""
-        row = self.neighbours[item]
-        best = np.lexsort((row.indices, -row.data))[:k]
-        return [(int(row.indices[place]), float(row.data[place])) for place in best if row.data[place] > 0]
 
     def fold_in(
         self, heard: NDArray[np.int64], counts: NDArray[np.float32], *, k: int, exclude: NDArray[np.int64]
     ) -> list[tuple[int, float, Reason]]:
         """Answer one history: (column, score, reason), best first, without what is heard or excluded."""
-        weights = weigh(counts, self.weighting).astype(np.float32)
-        rows = self.neighbours[heard]
-        scores = np.asarray(rows.T @ weights + self.prior, dtype=np.float32)
+        scores = self.score(one_history(heard, counts, len(self.items)))[0]
         scores[heard] = -np.inf
         scores[exclude] = -np.inf
         best = top(scores[None, :], k)[0]
         best = best[best >= 0]
-        because = _loudest(rows, weights, best)
         return [
-            (int(column), float(scores[column]), Reason(int(heard[row]) if row >= 0 else None))
-            for column, row in zip(best, because, strict=True)
+            (int(column), float(scores[column]), reason)
+            for column, reason in zip(best, self.reasons(heard, counts, best), strict=True)
         ]
 
-    def aligned(self, items: tuple[str, ...]) -> ItemModel:
-        """Return the same model over another catalogue; items it does not know have no popularity and no neighbours."""
-        known = np.asarray([self.column.get(item, -1) for item in items], dtype=np.int64)
-        rows = np.flatnonzero(known >= 0)
-        ones = np.ones(len(rows), dtype=np.float32)
-        select = sparse.csr_matrix((ones, (rows, known[rows])), shape=(len(items), len(self.items)))
-        return ItemModel(
-            items=items,
-            popularity=np.asarray(select @ self.popularity, dtype=np.float32),
-            neighbours=(select @ self.neighbours @ select.T).tocsr(),
-            weighting=self.weighting,
-        )
+
+@dataclass(frozen=True, kw_only=True)
+class AdditiveModel(FittedModel):
+    """A model in which each item heard speaks for others by itself, so that a score can be split into its reasons.
+
+    Attributes:
+        weighting: how a history's counts become weights.
+    """
+
+    weighting: Weighting
+
+    @abstractmethod
+    def spoken(self, weights: Any) -> NDArray[np.float32]:
+        """Return what histories speak for: CSR of weights to a dense block, both of shape (listeners, items)."""
+
+    @abstractmethod
+    def speaks(
+        self, heard: NDArray[np.int64], weights: NDArray[np.float32], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return how much each item heard speaks for each column, shape (heard, columns)."""
+
+    def score(self, history: Any) -> NDArray[np.float32]:
+        """Add the prior to what is spoken for."""
+        return np.asarray(self.spoken(weigh(history, self.weighting)) + self.prior, dtype=np.float32)
+
+    def reasons(
+        self, heard: NDArray[np.int64], counts: NDArray[np.float32], columns: NDArray[np.int64]
+    ) -> list[Reason]:
+        """Name the loudest."""
+        if not len(heard):
+            return [Reason(None)] * len(columns)
+        said = self.speaks(heard, weigh(counts, self.weighting).astype(np.float32), columns)
+        loudest = said.argmax(axis=0)
+        return [
+            Reason(int(heard[row]) if said[row, place] > 0 else None) for place, row in enumerate(loudest.tolist())
+        ]
 
 
 @dataclass(frozen=True)
@@ -153,8 +194,13 @@ class Model(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def fit(self, interactions: Interactions) -> ItemModel:
-        """Learn from interactions; the same ones give the same model."""
+    def fit(self, listening: Listening) -> FittedModel:
+        """Learn from listens; the same ones give the same model."""
+
+
+def one_history(heard: NDArray[np.int64], counts: NDArray[np.float32], items: int) -> Any:
+    """Return one listener's counts as CSR of shape (1, items)."""
+    return sparse.csr_matrix((counts, heard, [0, len(heard)]), shape=(1, items), dtype=np.float32)
 
 
 def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
@@ -169,15 +215,10 @@ def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return np.where(np.isfinite(np.take_along_axis(chosen, order, axis=1)), ranked, -1)
 
 
-def _loudest(rows: Any, weights: NDArray[np.float32], best: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each column in `best` the row that speaks most for it, or -1 where none speaks for it at all."""
-    place = np.full(rows.shape[1], -1, dtype=np.int32)
-    place[best] = np.arange(len(best))
-    said = np.flatnonzero(place[rows.indices] >= 0)
-    row = np.searchsorted(rows.indptr, said, side="right") - 1
-    volume = rows.data[said] * weights[row]
-    order = np.argsort(volume, kind="stable")
-    order = order[volume[order] > 0]
-    loudest = np.full(len(best), -1, dtype=np.int64)
-    loudest[place[rows.indices[said[order]]]] = row[order]
-    return loudest
+def selection(known: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
+    """Return the CSR matrix of ones, shape (wanted, known), that carries columns over to another catalogue."""
+    column = {item: position for position, item in enumerate(known)}
+    places = np.asarray([column.get(item, -1) for item in wanted], dtype=np.int64)
+    rows = np.flatnonzero(places >= 0)
+    ones = np.ones(len(rows), dtype=np.float32)
+    return sparse.csr_matrix((ones, (rows, places[rows])), shape=(len(wanted), len(known)))

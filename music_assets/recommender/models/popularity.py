@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from scipy import sparse
 
-from music_assets.recommender.models.base import ItemModel, Model
+from music_assets.recommender.interactions import Interactions
+from music_assets.recommender.models.base import Listening, Model
+from music_assets.recommender.models.neighbours import ItemModel
+from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from music_assets.recommender.interactions import Interactions
 
 _DAY: Final = 86_400_000_000
 
@@ -30,18 +31,26 @@ class Popularity(Model):
 
     half_life_days: float | None = None
 
-    def fit(self, interactions: Interactions) -> ItemModel:
-        """Count listeners; age is measured from the last listen of all, so that no clock enters."""
-        size = len(interactions.items)
+    def fit(self, listening: Listening) -> ItemModel:
+        """Count listeners; age is measured from the last listen of all, so that no clock enters.
+
+        Raises:
+            ConfigurationError: a half-life is given for listens without times.
+        """
+        size = len(listening.items)
         return ItemModel(
-            items=interactions.items,
-            popularity=self._counted(interactions),
+            items=listening.items,
+            popularity=self._counted(listening),
             neighbours=sparse.csr_matrix((size, size), dtype=np.float32),
             weighting="binary",
         )
 
-    def _counted(self, interactions: Interactions) -> NDArray[np.float32]:
-        if self.half_life_days is None or not len(interactions):
+    def _counted(self, interactions: Listening) -> NDArray[np.float32]:
+        if self.half_life_days is None:
+            return interactions.listeners.astype(np.float32)
+        if not isinstance(interactions, Interactions):
+            raise ConfigurationError("half_life_days: these listens have no times; valid: None")
+        if not len(interactions):
             return interactions.listeners.astype(np.float32)
         order = np.argsort(-interactions.time, kind="stable")
         pair = interactions.user[order].astype(np.int64) * len(interactions.items) + interactions.item[order]

@@ -1,0 +1,177 @@
+"""Recommendation quality on a data set: one recipe for all, tuned on the train part alone, within a budget of time."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from music_assets.bench import machine, sar
+from music_assets.bench.recommend_data import Problem, read
+from music_assets.recommender.metrics import PER_LISTENER, Evaluation, Interval, difference, evaluate
+from music_assets.recommender.models.base import BLOCK, top
+from music_assets.recommender.models.popularity import Popularity
+from music_assets.recommender.stacking import Stacked, stack
+from music_assets.recommender.two_stage import TwoStage, rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+LENGTHS: Final = (10, 20)
+"""Lengths of the lists that are judged; settings are picked by the last one."""
+
+_FIT_SHARE: Final = 0.8
+"""Of the budget: what is left is for reading, judging and writing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """The figures of a data set.
+
+    Attributes:
+        models: name to its evaluation at each of `LENGTHS`, of the same listeners.
+        best: name of the model that was best on the validation part.
+        facts: of the data, the settings picked, the seconds and the memory.
+    """
+
+    models: dict[str, tuple[Evaluation, ...]]
+    best: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """Return all figures; means with their 95 % intervals."""
+        models = {name: _figures(judged) for name, judged in self.models.items()}
+        best = {"model": self.best, **models[self.best], "over": self._over()}
+        return json.dumps({"best": best, "models": models, **self.facts}, indent=1)
+
+    def lines(self) -> list[str]:
+        """Return a line for each model, the best by NDCG first."""
+        ranked = sorted(self.models.items(), key=lambda entry: -float(entry[1][-1].ndcg.mean()))
+        return [
+            f"{name:12}" + "  ".join(f"{key} {value:.4f}" for each in judged for key, value in _main(each).items())
+            for name, judged in ranked
+        ]
+
+    def _over(self) -> dict[str, str]:
+        """Return the best's gain of NDCG over each other model, paired over listeners."""
+        ours = self.models[self.best][-1].ndcg
+        return {
+            name: str(difference(ours, judged[-1].ndcg)) for name, judged in self.models.items() if name != self.best
+        }
+
+
+def measure(folder: Path, test: Path | None, budget_seconds: float, say: Callable[[str], None]) -> Quality:
+    """Tune, fit and judge.
+
+    Args:
+        folder: with the data, in a form that `recommend_data.read` knows.
+        test: a test part kept elsewhere, or None.
+        budget_seconds: for everything.
+        say: is told what is being done.
+    """
+    started = time.monotonic()
+    problem = read(folder, test)
+    say(f"{len(problem.judges):,} users judge, {problem.train.counts.nnz:,} pairs to learn from; {problem.source}")
+    left = budget_seconds - (time.monotonic() - started)
+    stacked = stack(problem.train, k=LENGTHS[-1], seconds=left * _FIT_SHARE)
+    fitted = time.monotonic() - started
+    say(f"fitted after {fitted:.0f} s; best on validation: {stacked.best}")
+    models = {name: _judged(ranked, problem) for name, ranked in _ranked(stacked, problem).items()}
+    facts = {
+        "source": problem.source,
+        "users": len(problem.judges),
+        "items": len(problem.train.items),
+        "pairs": int(problem.train.counts.nnz),
+        "validated": stacked.validated,
+        "settings": {name: asdict(entry.model) for name, entry in stacked.tuned.items()},
+        "trials": {name: entry.trials for name, entry in stacked.tuned.items()},
+        "fit_seconds": {name: round(entry.fit_seconds, 2) for name, entry in stacked.tuned.items()},
+        "trees": {"settings": stacked.trees.settings, "gain": stacked.trees.gain, "folds": stacked.folds},
+        "union_recall": _union_recall(stacked.model, problem),
+        "budget_seconds": budget_seconds,
+        "seconds_to_fit": round(fitted, 1),
+        "seconds": round(time.monotonic() - started, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "machine": machine.facts(),
+    }
+    return Quality(models=models, best=stacked.best, facts=facts)
+
+
+def _ranked(stacked: Stacked, problem: Problem) -> dict[str, NDArray[np.int64]]:
+    """Return each model's lists for the judges, from one rating of every model."""
+    names = [*stacked.model.names, TwoStage.kind]
+    k = LENGTHS[-1]
+    lists: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
+    for start in range(0, len(problem.judges), BLOCK):
+        history = problem.train.counts[problem.judges[start : start + BLOCK]]
+        rated = rate(stacked.model.models, history)
+        ordered = stacked.model.ordered(rated, history)
+        ordered[history.nonzero()] = -np.inf
+        for name, scores in zip(names, [*rated, ordered], strict=True):
+            lists[name].append(top(scores, k))
+    popular = Popularity().fit(problem.train).recommend(problem.train.counts[problem.judges], k=k)
+    yardsticks = {Popularity.name: popular, **_sar(problem, k)}
+    return {**{name: np.concatenate(blocks) for name, blocks in lists.items()}, **yardsticks}
+
+
+def _sar(problem: Problem, k: int) -> dict[str, NDArray[np.int64]]:
+    if problem.times is None:
+        return {}
+    users = np.unique(problem.times.user)
+    column = {int(item): place for place, item in enumerate(problem.train.items)}
+    places = (
+        np.searchsorted(users, problem.times.user),
+        np.asarray([column[int(item)] for item in problem.times.item]),
+    )
+    ranked = sar.recommend(
+        problem.train.counts[np.diff(problem.train.counts.indptr) > 0], problem.times.weight, problem.times.time,
+        places, k=k,
+    )  # fmt: skip
+    rows = np.flatnonzero(np.diff(problem.train.counts.indptr) > 0)
+    return {"sar": ranked[np.searchsorted(rows, problem.judges)]}
+
+
+def _judged(ranked: NDArray[np.int64], problem: Problem) -> tuple[Evaluation, ...]:
+    test = problem.test[problem.judges]
+    return tuple(evaluate(ranked, test, k=k, items=len(problem.train.items)) for k in LENGTHS)
+
+
+def _union_recall(model: TwoStage, problem: Problem) -> dict[str, float]:
+    """Return the share of what is to be found that some model proposes, over at most two thousand listeners."""
+    judges = problem.judges[:: max(1, len(problem.judges) // 2000)]
+    found = relevant = proposed = 0
+    for start in range(0, len(judges), BLOCK):
+        rows = judges[start : start + BLOCK]
+        scores = model.score(problem.train.counts[rows])
+        test = problem.test[rows]
+        chosen = scores > model.prior - 500  # noqa: PLR2004 - what is not proposed lies a thousand below
+        found += int(chosen[test.nonzero()].sum())
+        relevant += test.nnz
+        proposed += int(chosen.sum())
+    return {"recall": found / max(relevant, 1), "candidates": proposed / max(len(judges), 1)}
+
+
+def _figures(judged: tuple[Evaluation, ...]) -> dict[str, Any]:
+    means = {key: value for each in judged for key, value in each.means().items()}
+    intervals = {
+        f"{name}@{each.k}": _bounds(difference(getattr(each, name), np.zeros(each.listeners)))
+        for each in judged
+        for name in PER_LISTENER
+    }
+    return {**means, "intervals": intervals}
+
+
+def _bounds(interval: Interval) -> list[float]:
+    return [interval.lower, interval.upper]
+
+
+def _main(judged: Evaluation) -> dict[str, float]:
+    means = judged.means()
+    return {name: means[name] for name in (f"ndcg@{judged.k}", f"recall@{judged.k}")}

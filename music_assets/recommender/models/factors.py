@@ -1,0 +1,163 @@
+"""iALS: factors of items by alternating least squares over all pairs (Hu et al., ICDM 2008), with the ridge scaled by
+how often a row is heard (Rendle et al., RecSys 2022). irspack trains; only the factors of items are kept, and a
+listener's are solved from the history at the moment of asking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
+
+from music_assets.recommender.models.base import AdditiveModel, Listening, Model, Weighting, selection, weigh
+from streaming.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactorModel(AdditiveModel):
+    """Factors of items.
+
+    Attributes:
+        factors: float32, shape (items, factors).
+        unheard: weight of a pair that was not heard, against 1 for one that was.
+        ridge: regularisation, scaled by `(unheard * catalogue + weight heard) ** exponent` of the listener.
+        catalogue: items it learnt from.
+        exponent: of that scale.
+        mean_weight: what a history's weights are divided by.
+    """
+
+    kind: ClassVar[str] = "factors"
+
+    factors: NDArray[np.float32]
+    unheard: float
+    ridge: float
+    exponent: float
+    catalogue: int
+    mean_weight: float
+
+    @cached_property
+    def _gram(self) -> NDArray[np.float32]:
+        return np.asarray(self.unheard * (self.factors.T @ self.factors), dtype=np.float32)
+
+    def spoken(self, weights: Any) -> NDArray[np.float32]:
+        """Solve each listener's factors and multiply with the items'."""
+        listeners = np.empty((weights.shape[0], self.factors.shape[1]), dtype=np.float32)
+        # Many small systems: the threads of BLAS wait for each other longer than they work.
+        with threadpool_limits(1, "blas"):
+            for row in range(weights.shape[0]):
+                heard = slice(weights.indptr[row], weights.indptr[row + 1])
+                listeners[row] = _solved(*self._system(weights.indices[heard], weights.data[heard]))
+        return np.asarray(listeners @ self.factors.T, dtype=np.float32)
+
+    def speaks(
+        self, heard: NDArray[np.int64], weights: NDArray[np.float32], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Split each score over the items heard: it is linear in their right-hand sides (Hu et al., section 5)."""
+        system, _ = self._system(heard, weights)
+        through = _solved(system, self.factors[columns].T)
+        return np.asarray((self.factors[heard] * (weights / self.mean_weight)[:, None]) @ through, dtype=np.float32)
+
+    def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
+        """Return the items with the nearest direction."""
+        norms = np.maximum(np.linalg.norm(self.factors, axis=1), 1e-9)
+        cosine = self.factors @ self.factors[item] / (norms * norms[item])
+        cosine[item] = -np.inf
+        best = np.argsort(-cosine, kind="stable")[:k]
+        return [(int(place), float(cosine[place])) for place in best if cosine[place] > 0]
+
+    def aligned(self, items: tuple[str, ...]) -> FactorModel:
+        """Carry the factors over; an unknown item has none."""
+        select = selection(self.items, items)
+        return FactorModel(
+            items=items,
+            popularity=np.asarray(select @ self.popularity, dtype=np.float32),
+            weighting=self.weighting,
+            factors=np.asarray(select @ self.factors, dtype=np.float32),
+            unheard=self.unheard,
+            ridge=self.ridge,
+            exponent=self.exponent,
+            catalogue=self.catalogue,
+            mean_weight=self.mean_weight,
+        )
+
+    def _system(
+        self, heard: NDArray[np.int64], weights: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        known = self.factors[heard]
+        confidence = (weights / self.mean_weight)[:, None]
+        scale = (self.unheard * self.catalogue + float(confidence.sum())) ** self.exponent
+        system = self._gram + known.T @ (known * confidence)
+        system[np.diag_indices_from(system)] += max(self.ridge * scale, 1e-6)
+        return system, (known * confidence).sum(axis=0)
+
+
+def _solved(system: NDArray[np.float32], side: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Solve a positive definite system, which is overwritten."""
+    _, solution, failed = lapack.sposv(system.T, side, lower=1, overwrite_a=1)
+    if failed:
+        raise IntegrityError("iALS cannot solve for a listener: its factors are not finite; train it again")
+    return np.asarray(solution, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Als(Model):
+    """Settings of iALS.
+
+    Attributes:
+        factors: numbers per item.
+        unheard: weight of a pair that was not heard.
+        ridge: regularisation before its scaling.
+        exponent: 1 scales the ridge with what was heard, 0 not at all.
+        epochs: rounds of alternation.
+        weighting: log of the counts, or whether heard at all; divided by its mean.
+    """
+
+    name: ClassVar[str] = "ials"
+
+    factors: int = 128
+    unheard: float = 0.02
+    ridge: float = 0.02
+    exponent: float = 1.0
+    epochs: int = 12
+    weighting: Weighting = "binary"
+
+    def fit(self, listening: Listening) -> FactorModel:
+        """Alternate; the seed is fixed."""
+        history = weigh(listening.counts, self.weighting)
+        mean = float(history.data.mean()) if history.nnz else 1.0
+        return FactorModel(
+            items=listening.items,
+            popularity=listening.listeners.astype(np.float32),
+            weighting=self.weighting,
+            factors=self._learn(history / np.float32(mean)),
+            unheard=self.unheard,
+            ridge=self.ridge,
+            exponent=self.exponent,
+            catalogue=len(listening.items),
+            mean_weight=mean,
+        )
+
+    def _learn(self, history: Any) -> NDArray[np.float32]:
+        if not history.nnz:
+            return np.zeros((history.shape[1], self.factors), dtype=np.float32)
+        # The import takes a second, and only training needs it.
+        from irspack.recommenders.ials import IALSTrainer, LossType, SolverType, get_n_threads
+
+        trainer = IALSTrainer(
+            sparse.csr_matrix(history, dtype=np.float32),
+            n_components=self.factors, alpha0=self.unheard, reg=self.ridge, nu=self.exponent, init_std=0.1,
+            solver_type=SolverType.CG, max_cg_steps=3, ialspp_subspace_dimension=64, loss_type=LossType.IALSPP,
+            random_seed=42, n_threads=get_n_threads(None), prediction_time_max_cg_steps=5,
+            prediction_time_ialspp_iteration=1,
+        )  # fmt: skip
+        for _ in range(self.epochs):
+            trainer.run_epoch()
+        return np.asarray(trainer.core_trainer.item, dtype=np.float32)

@@ -1,0 +1,57 @@
+"""Item-kNN: the cosine between items over their listeners, shrunk where few speak (Deshpande & Karypis, TOIS 2004)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
+from music_assets.recommender.models.neighbours import ItemModel, strongest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ItemKnn(Model):
+    """Cosine of items.
+
+    Attributes:
+        shrink: added to the product of the norms, so that a likeness seen twice counts less than one seen often.
+        hub: power of the reached item's norm: 0.5 is the cosine, less lets hits through, more holds them back.
+        activity: a listener's say is divided by this power of the number of items heard.
+        weighting: log of the counts, or whether heard at all.
+        keep: neighbours kept for each item.
+    """
+
+    name: ClassVar[str] = "item_knn"
+
+    shrink: float = 10.0
+    hub: float = 0.5
+    activity: float = 0.5
+    weighting: Weighting = "binary"
+    keep: int = 200
+
+    def fit(self, listening: Listening) -> ItemModel:
+        """Compare items, some at a time."""
+        history = weigh(listening.counts, self.weighting)
+        heard = np.maximum(np.diff(history.indptr), 1).astype(np.float32)
+        columns: Any = history.tocsc()
+        spoken = (sparse.diags(heard**-self.activity) @ history).tocsr()
+        square = np.asarray(columns.multiply(columns).sum(axis=0)).ravel().astype(np.float32)
+        transposed = columns.T.tocsr()
+
+        def block(start: int, end: int) -> NDArray[np.float32]:
+            both = (transposed[start:end] @ spoken).toarray()
+            norm = square[start:end, None] ** (1 - self.hub) * square**self.hub
+            return np.asarray(both / (norm + self.shrink + 1e-9), dtype=np.float32)
+
+        return ItemModel(
+            items=listening.items,
+            popularity=listening.listeners.astype(np.float32),
+            neighbours=strongest(block, len(listening.items), self.keep),
+            weighting=self.weighting,
+        )

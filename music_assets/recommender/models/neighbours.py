@@ -1,0 +1,103 @@
+"""The item-based form: each item heard speaks for its neighbours with a weight learnt beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+from scipy import sparse
+
+from music_assets.recommender.models.base import AdditiveModel, selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+_DENSE_SHARE: Final = 0.2
+"""Share of non-zero weights from which a dense matrix is both smaller and faster than CSR."""
+
+_ROWS: Final = 1024
+"""Rows of the weight matrix made at once: bounds the dense block that is cut down to neighbours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemModel(AdditiveModel):
+    """Neighbours of items.
+
+    Attributes:
+        neighbours: weight with which a heard item (row) speaks for another (column): CSR or array, float32, (items,
+            items).
+    """
+
+    kind: ClassVar[str] = "neighbours"
+
+    neighbours: Any
+
+    def spoken(self, weights: Any) -> NDArray[np.float32]:
+        """Sum the neighbours of what was heard."""
+        said = weights @ self.neighbours
+        return np.asarray(said.toarray() if sparse.issparse(said) else said, dtype=np.float32)
+
+    def speaks(
+        self, heard: NDArray[np.int64], weights: NDArray[np.float32], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Weigh the neighbours of each item heard."""
+        rows = self.neighbours[heard]
+        if not sparse.issparse(rows):
+            return np.asarray(rows[:, columns] * weights[:, None], dtype=np.float32)
+        place = np.full(rows.shape[1], -1, dtype=np.int64)
+        place[columns] = np.arange(len(columns))
+        # Columns of CSR are found by a search in each row; one look at every stored weight is quicker.
+        found = np.flatnonzero(place[rows.indices] >= 0)
+        row = np.searchsorted(rows.indptr, found, side="right") - 1
+        said = np.zeros((len(heard), len(columns)), dtype=np.float32)
+        said[row, place[rows.indices[found]]] = rows.data[found] * weights[row]
+        return said
+
+    def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
+        """Return the item's own row."""
+        row = sparse.csr_matrix(self.neighbours[item])
+        best = np.lexsort((row.indices, -row.data))[:k]
+        return [(int(row.indices[place]), float(row.data[place])) for place in best if row.data[place] > 0]
+
+    def aligned(self, items: tuple[str, ...]) -> ItemModel:
+        """Carry rows and columns over."""
+        select = selection(self.items, items)
+        return ItemModel(
+            items=items,
+            popularity=np.asarray(select @ self.popularity, dtype=np.float32),
+            neighbours=(select @ sparse.csr_matrix(self.neighbours) @ select.T).tocsr(),
+            weighting=self.weighting,
+        )
+
+
+def strongest(block: Callable[[int, int], Any], size: int, keep: int) -> Any:
+    """Return a square matrix with the weights largest in size of each row, float32, as CSR or, where full, an array.
+
+    Args:
+        block: makes rows start to end, CSR or array, shape (end - start, size); its diagonal does not count.
+        size: rows and columns.
+        keep: weights kept of each row.
+    """
+    if not size:
+        return sparse.csr_matrix((0, 0), dtype=np.float32)
+    keep = min(keep, size)
+    kept = [_cut(block(start, min(start + _ROWS, size)), start, keep) for start in range(0, size, _ROWS)]
+    whole = sparse.vstack(kept, format="csr", dtype=np.float32)
+    whole.sort_indices()
+    return whole.toarray() if whole.nnz > _DENSE_SHARE * size * size and size > _ROWS else whole
+
+
+def _cut(rows: Any, start: int, keep: int) -> Any:
+    rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+    numbers = np.arange(len(rows))
+    rows[numbers, start + numbers] = 0
+    columns = np.argpartition(-np.abs(rows), keep - 1, axis=1)[:, :keep]
+    values = np.take_along_axis(rows, columns, axis=1)
+    cut = sparse.csr_matrix(
+        (values.ravel(), columns.ravel(), np.arange(len(rows) + 1) * keep), shape=rows.shape, dtype=np.float32
+    )
+    cut.eliminate_zeros()
+    return cut

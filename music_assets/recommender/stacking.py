@@ -1,0 +1,144 @@
+"""From listens to a second stage: tune each model, let models rate what they have not seen, grow trees, fit again.
+
+For listens without times: what the models have not seen is a random part of each listener's items (folds). Where
+there are times, `training` cuts by time instead.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import structlog
+from scipy import sparse
+
+from music_assets.recommender.interactions import Counted
+from music_assets.recommender.recipes import FIRST_STAGE, MAX_JUDGES, Part, recipe
+from music_assets.recommender.trees import grow
+from music_assets.recommender.two_stage import Examples, TwoStage, examples, feature_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from music_assets.recommender.models.base import FittedModel
+    from music_assets.recommender.recipes import Tuned
+    from music_assets.recommender.trees import Trees
+
+FOLDS: Final = 5
+"""Parts of each listener's items; each in turn is what the models have not seen."""
+
+_TUNING_SHARE: Final = 0.4
+_FOLDING_SHARE: Final = 0.25
+"""Shares of the time for picking settings and for rating what was not seen; the rest fits and judges in the end."""
+
+_MAX_LISTENERS: Final = 6000
+"""Listeners of a fold whose candidates become examples."""
+
+_TRIALS: Final = 40
+_SEED: Final = 11
+
+_log: Final = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stacked:
+    """A second stage over tuned models, all fitted to everything.
+
+    Attributes:
+        model: the two stages.
+        tuned: recipe to its settings.
+        trees: what was grown, with the gain of each feature.
+        validated: model to its NDCG on listens it had not seen; what `best` is picked by.
+        folds: folds that gave examples.
+    """
+
+    model: TwoStage
+    tuned: dict[str, Tuned]
+    trees: Trees
+    validated: dict[str, float]
+    folds: int
+
+    @property
+    def best(self) -> str:
+        """Name of the model that was best on what it had not seen."""
+        return max(self.validated, key=self.validated.__getitem__)
+
+
+def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
+    """Tune, rate, grow and fit.
+
+    Args:
+        listening: all that may be learnt from.
+        k: length of the list that is judged.
+        seconds: time for all of it and for judging afterwards; what is tried is fitted to it.
+    """
+    started = time.monotonic()
+    splits = list(folds(listening, FOLDS))
+    tuned = _tuned(splits[0], k, seconds * _TUNING_SHARE)
+    parts: list[Examples] = []
+    for split in splits:
+        parts.append(_rated(split, tuned))
+        spent = time.monotonic() - started
+        each = (spent - seconds * _TUNING_SHARE) / len(parts)
+        if spent + each > seconds * (_TUNING_SHARE + _FOLDING_SHARE):
+            break
+    rated = Examples.joined(parts)
+    trees = grow(rated, feature_names(list(tuned)), k=k)
+    validated = {name: rated.ndcg(rated.features[:, 2 * number], k) for number, name in enumerate(tuned)}
+    fitted = tuple(entry.model.fit(listening) for entry in tuned.values())
+    _log.info("stacked", folds=len(parts), seconds=round(time.monotonic() - started), trees=trees.settings)
+    return Stacked(
+        model=TwoStage(
+            items=listening.items, popularity=fitted[0].popularity, names=tuple(tuned), models=fitted, trees=trees.text
+        ),
+        tuned=tuned,
+        trees=trees,
+        validated={**validated, TwoStage.kind: trees.ndcg},
+        folds=len(parts),
+    )
+
+
+def folds(listening: Counted, number: int) -> Iterator[tuple[Counted, Any]]:
+    """Yield (the rest, the part apart) for each fold; every pair is apart once, spread evenly over each listener."""
+    counts = listening.counts
+    random = np.random.default_rng(_SEED)
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    order = np.lexsort((random.random(counts.nnz), rows))
+    place = np.empty(counts.nnz, dtype=np.int64)
+    place[order] = np.arange(counts.nnz) - counts.indptr[rows]
+    # Each listener begins at another fold, so that short histories do not all lose the same one.
+    fold = (place + random.integers(0, number, counts.shape[0])[rows]) % number
+    for apart in range(number):
+        yield Counted(listening.items, _kept(counts, rows, fold != apart)), _kept(counts, rows, fold == apart)
+
+
+def _kept(counts: Any, rows: NDArray[np.int64], keep: NDArray[np.bool_]) -> Any:
+    return sparse.csr_matrix((counts.data[keep], (rows[keep], counts.indices[keep])), shape=counts.shape)
+
+
+def _judges(train: Counted, apart: Any, most: int) -> NDArray[np.int64]:
+    """Return listeners with something to fold in and something to find, at most so many."""
+    able = np.flatnonzero((np.diff(apart.indptr) > 0) & (np.diff(train.counts.indptr) > 0))
+    return np.sort(np.random.default_rng(_SEED).permutation(able)[:most])
+
+
+def _tuned(split: tuple[Counted, Any], k: int, seconds: float) -> dict[str, Tuned]:
+    train, apart = split
+    judges = _judges(train, apart, MAX_JUDGES)
+    part = Part(train, train.counts[judges], apart[judges])
+    ends, tuned = time.monotonic() + seconds, {}
+    for number, name in enumerate(FIRST_STAGE):
+        share = (ends - time.monotonic()) / (len(FIRST_STAGE) - number)
+        tuned[name] = recipe(name).tune(part, k=k, trials=_TRIALS, seconds=share)
+    return tuned
+
+
+def _rated(split: tuple[Counted, Any], tuned: dict[str, Tuned]) -> Examples:
+    train, apart = split
+    judges = _judges(train, apart, _MAX_LISTENERS)
+    models: list[FittedModel] = [entry.model.fit(train) for entry in tuned.values()]
+    return examples(models, train.counts[judges], apart[judges])

@@ -1,0 +1,248 @@
+"""The second stage: gradient-boosted trees order the union of what several models propose (LightGBM).
+
+The trees see how each model rates a candidate, how popular it is and how much the listener has heard. They learn from
+listens that the models which rate them have not seen, because a model is too sure of what it learnt from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import lightgbm
+import numpy as np
+
+from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, top
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+PER_MODEL: Final = 60
+"""Candidates of each model."""
+
+_BELOW: Final = np.float32(-1e3)
+"""Added to the score of what no model proposes: it follows all that are proposed, by popularity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed:
+    """What the models propose to some listeners.
+
+    Attributes:
+        row: per candidate the row of its listener, ascending, int64.
+        column: per candidate the item, int64.
+        features: float32, shape (candidates, features).
+    """
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    features: NDArray[np.float32]
+
+
+def rate(models: Sequence[FittedModel], history: Any) -> list[NDArray[np.float32]]:
+    """Return each model's scores, comparable between models and listeners, with -inf for what was heard.
+
+    Args:
+        models: over one catalogue.
+        history: CSR of counts, shape (listeners, items); few enough listeners for a dense block of each model.
+    """
+    heard = history.nonzero()
+    rated = []
+    for model in models:
+        scores = _standardised(model.score(history))
+        scores[heard] = -np.inf
+        rated.append(scores)
+    return rated
+
+
+def propose(
+    rated: Sequence[NDArray[np.float32]], history: Any, popularity: NDArray[np.float32], *, per_model: int
+) -> Proposed:
+    """Return the union of the models' best for some listeners, nothing heard among them.
+
+    Args:
+        rated: what `rate` gave.
+        history: as there.
+        popularity: of the items, shape (items,).
+        per_model: candidates of each model.
+    """
+    chosen = np.zeros(history.shape, dtype=bool)
+    for scores in rated:
+        best = top(scores, per_model)
+        rows, places = np.nonzero(best >= 0)
+        chosen[rows, best[rows, places]] = True
+    row, column = np.nonzero(chosen)
+    features = [feature for scores in rated for feature in _views(scores[row, column], row)]
+    features.append(np.log1p(popularity[column]))
+    features.append(np.log1p(np.diff(history.indptr))[row])
+    return Proposed(row=row, column=column, features=np.stack(features, axis=1).astype(np.float32))
+
+
+def feature_names(models: Sequence[str]) -> list[str]:
+    """Return the names of the features, in their order."""
+    return [*(f"{model}_{view}" for model in models for view in ("score", "place")), "popularity", "items_heard"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoStage(FittedModel):
+    """Models that propose and trees that order.
+
+    Attributes:
+        names: of the models, as sources of a recommendation.
+        models: what proposes; the first one explains where several do.
+        trees: LightGBM's text form.
+        per_model: candidates of each model.
+    """
+
+    kind: ClassVar[str] = "two_stage"
+
+    names: tuple[str, ...]
+    models: tuple[FittedModel, ...]
+    trees: str
+    per_model: int = PER_MODEL
+
+    @cached_property
+    def _booster(self) -> lightgbm.Booster:
+        return lightgbm.Booster(model_str=self.trees)
+
+    def score(self, history: Any) -> NDArray[np.float32]:
+        """Score what is proposed by the trees, and put the rest below it."""
+        return self.ordered(rate(self.models, history), history)
+
+    def ordered(self, rated: Sequence[NDArray[np.float32]], history: Any) -> NDArray[np.float32]:
+        """Score as `score`, from what `rate` gave for the same models and listeners."""
+        scores = np.broadcast_to(self.prior + _BELOW, history.shape).astype(np.float32)
+        found = propose(rated, history, self.popularity, per_model=self.per_model)
+        if len(found.row):
+            threads = 1 if history.shape[0] == 1 else 0
+            scores[found.row, found.column] = self._booster.predict(
+                found.features, raw_score=True, num_threads=threads
+            )
+        return scores
+
+    def reasons(
+        self, heard: NDArray[np.int64], counts: NDArray[np.float32], columns: NDArray[np.int64]
+    ) -> list[Reason]:
+        """Let the first model explain."""
+        return self.models[0].reasons(heard, counts, columns)
+
+    def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
+        """Let the first model say what is alike."""
+        return self.models[0].similar(item, k=k)
+
+    def aligned(self, items: tuple[str, ...]) -> TwoStage:
+        """Carry every model over."""
+        models = tuple(model.aligned(items) for model in self.models)
+        return TwoStage(
+            items=items,
+            popularity=models[0].popularity,
+            names=self.names,
+            models=models,
+            trees=self.trees,
+            per_model=self.per_model,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Candidates with their outcome.
+
+    Attributes:
+        features: float32, shape (candidates, features).
+        label: whether the listener heard it afterwards, int8.
+        group: candidates per listener, int64; their sum is the number of candidates.
+        relevant: items per listener that were heard afterwards, proposed or not, int64.
+    """
+
+    features: NDArray[np.float32]
+    label: NDArray[np.int8]
+    group: NDArray[np.int64]
+    relevant: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
+        """Put examples of several folds together."""
+        return cls(
+            features=np.concatenate([part.features for part in parts]),
+            label=np.concatenate([part.label for part in parts]),
+            group=np.concatenate([part.group for part in parts]),
+            relevant=np.concatenate([part.relevant for part in parts]),
+        )
+
+    def halves(self, share: float, seed: int) -> tuple[Examples, Examples]:
+        """Split by listener: a share apart, the others first."""
+        apart = np.random.default_rng(seed).random(len(self.group)) < share
+        return self._of(~apart), self._of(apart)
+
+    def _of(self, listeners: NDArray[np.bool_]) -> Examples:
+        rows = np.repeat(listeners, self.group)
+        return Examples(
+            features=self.features[rows],
+            label=self.label[rows],
+            group=self.group[listeners],
+            relevant=self.relevant[listeners],
+        )
+
+    def ndcg(self, scores: NDArray[Any], k: int) -> float:
+        """Return the mean NDCG@k of the candidates in the order of scores; equals keep their order."""
+        row = np.repeat(np.arange(len(self.group)), self.group)
+        place = places(scores, row)
+        gains = np.where(place < k, self.label / np.log2(place + 2), 0)
+        ideal = np.concatenate([[1.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])[np.minimum(self.relevant, k)]
+        judged = self.relevant > 0
+        listeners = np.bincount(row, weights=gains, minlength=len(self.group)) / ideal
+        return float(listeners[judged].mean()) if judged.any() else 0.0
+
+
+def examples(models: Sequence[FittedModel], history: Any, test: Any, *, per_model: int = PER_MODEL) -> Examples:
+    """Return what the models propose to listeners, with what was heard of it in a part they have not seen.
+
+    Args:
+        models: fitted without the test part.
+        history: CSR of counts, shape (listeners, items): what the models fold in.
+        test: CSR, the same listeners, non-zero where an item was heard afterwards; more columns are passed over.
+        per_model: candidates of each model.
+    """
+    parts = [_labelled(models, rows, held, per_model) for rows, held in _blocks(history, test)]
+    return Examples.joined(parts)
+
+
+def _labelled(models: Sequence[FittedModel], history: Any, test: Any, per_model: int) -> Examples:
+    found = propose(rate(models, history), history, models[0].popularity, per_model=per_model)
+    heard = np.zeros(history.shape, dtype=bool)
+    rows, columns = test[:, : history.shape[1]].nonzero()
+    heard[rows, columns] = True
+    return Examples(
+        features=found.features,
+        label=heard[found.row, found.column].astype(np.int8),
+        group=np.bincount(found.row, minlength=history.shape[0]).astype(np.int64),
+        relevant=np.diff(test.indptr).astype(np.int64),
+    )
+
+
+def _blocks(history: Any, test: Any) -> Iterator[tuple[Any, Any]]:
+    for start in range(0, history.shape[0], BLOCK):
+        yield history[start : start + BLOCK], test[start : start + BLOCK]
+
+
+def _standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring each listener's scores to mean 0 and deviation 1: models differ in scale, listeners in length."""
+    mean, deviation = scores.mean(axis=1, keepdims=True), scores.std(axis=1, keepdims=True)
+    standard: NDArray[np.float32] = (scores - mean) / np.maximum(deviation, 1e-9)
+    return standard
+
+
+def _views(rated: NDArray[np.float32], row: NDArray[np.int64]) -> list[NDArray[Any]]:
+    """Return a model's scores of the candidates and their places among them, as the discount of DCG."""
+    return [rated, 1 / np.log2(places(rated, row) + 2)]
+
+
+def places(scores: NDArray[Any], row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each candidate's place among those of its listener, from 0; rows are ascending."""
+    order = np.lexsort((-scores, row))
+    place = np.empty(len(row), dtype=np.int64)
+    place[order] = np.arange(len(row)) - np.searchsorted(row, row)
+    return place
