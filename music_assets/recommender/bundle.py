@@ -29,7 +29,7 @@ from streaming.errors import IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
 
-    from music_assets.recommender.models.neighbours import ItemModel
+    from music_assets.recommender.models.base import FittedModel
 
 KEPT: Final = 5
 """Bundles kept beside those that a pointer names."""
@@ -68,8 +68,8 @@ class Contents:
         names: item id to what a person calls it; an item without a name is called by its id.
     """
 
-    model: ItemModel
-    holdout: ItemModel
+    model: FittedModel
+    holdout: FittedModel
     recipe: str
     settings: Mapping[str, Any]
     metrics: Mapping[str, float]
@@ -268,7 +268,7 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     return Bundle(version=manifest["version"], created_at=created_at, contents=contents)
 
 
-def _probe(model: ItemModel) -> list[dict[str, Any]]:
+def _probe(model: FittedModel) -> list[dict[str, Any]]:
     """Return what the model answers to a made-up listener of its most popular items."""
     heard = model.by_popularity[:_PROBE_HISTORY]
     answers = model.fold_in(

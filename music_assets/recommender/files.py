@@ -6,43 +6,38 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import sparse
 
+from music_assets.recommender.models.base import State
 from music_assets.recommender.models.neighbours import ItemModel
+from music_assets.recommender.two_stage import FIRST_STAGE_KINDS, TwoStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from music_assets.recommender.models.base import FittedModel
 
-def save_model(folder: Path, name: str, model: ItemModel) -> None:
+_KINDS: Final = {**FIRST_STAGE_KINDS, TwoStage.kind: TwoStage}
+
+
+
+def save_model(folder: Path, name: str, model: FittedModel) -> None:
     """Write a model as `<name>.npz` and `<name>.json`."""
-    np.savez(
-        folder / f"{name}.npz",
-        popularity=model.popularity,
-        data=model.neighbours.data.astype(np.float32),
-        indices=model.neighbours.indices.astype(np.int32),
-        indptr=model.neighbours.indptr.astype(np.int64),
-    )
-    (folder / f"{name}.json").write_text(json.dumps({"weighting": model.weighting, "items": model.items}), "utf-8")
+    state = model.state()
+    np.savez(folder / f"{name}.npz", allow_pickle=False, **state.arrays)
+    words = {"kind": model.kind, "items": model.items, **state.words}
+    (folder / f"{name}.json").write_text(json.dumps(words), "utf-8")
 
 
-def read_model(folder: Path, name: str) -> ItemModel:
-    """Read what `save_model` wrote."""
+def read_model(folder: Path, name: str) -> FittedModel:
+    """Read what `save_model` wrote; what names no kind is of the time when there was one."""
     words = json.loads((folder / f"{name}.json").read_text("utf-8"))
-    items = tuple(words["items"])
+    items, kind = tuple(words.pop("items")), words.pop("kind", ItemModel.kind)
     with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        neighbours = sparse.csr_matrix(parts, shape=(len(items), len(items)))
-        return ItemModel(
-            items=items,
-            popularity=arrays["popularity"],
-            neighbours=neighbours,
-            weighting=words["weighting"],
-        )
+        return _KINDS[kind].restored(items, State(dict(arrays), words))
 
 
 @contextmanager

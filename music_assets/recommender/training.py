@@ -27,7 +27,7 @@ from streaming.errors import IntegrityError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from music_assets.recommender.models.neighbours import ItemModel
+    from music_assets.recommender.models.base import FittedModel
 
 CANDIDATES: Final = (POPULARITY, EASE)
 CHALLENGER: Final = EASE
@@ -56,7 +56,7 @@ class Candidate:
     settings: dict[str, Any]
     cutoff: int
     data: str
-    holdout: ItemModel
+    holdout: FittedModel
     evaluation: Evaluation
     history: Any
     test: Any
@@ -219,7 +219,7 @@ class Workshop:
         return bundle.write(self.root, contents)
 
 
-def _measure(model: ItemModel, history: Any, test: Any) -> Evaluation:
+def _measure(model: FittedModel, history: Any, test: Any) -> Evaluation:
     return evaluate(model.recommend(history, k=K), test, k=K, items=len(model.items))
 
 

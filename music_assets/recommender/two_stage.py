@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import lightgbm
 import numpy as np
 
-from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, top
+from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, State, placed_below, top
+from music_assets.recommender.models.factors import FactorModel
+from music_assets.recommender.models.neighbours import ItemModel
+from music_assets.recommender.models.spectral import SpectralModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 PER_MODEL: Final = 60
 """Candidates of each model."""
+
+FIRST_STAGE_KINDS: Final[dict[str, type[FittedModel]]] = {
+    kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel)
+}
 
 _BELOW: Final = np.float32(-1e3)
 """Added to the score of what no model proposes: it follows all that are proposed, by popularity."""
@@ -132,6 +139,27 @@ class TwoStage(FittedModel):
     def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
         """Let the first model say what is alike."""
         return self.models[0].similar(item, k=k)
+
+    def state(self) -> State:
+        """Every model below its name, and the trees as text."""
+        states = {name: model.state() for name, model in zip(self.names, self.models, strict=True)}
+        arrays = {key: array for name, state in states.items() for key, array in placed_below(name, state).items()}
+        kinds = [model.kind for model in self.models]
+        words = {"names": self.names, "kinds": kinds, "trees": self.trees, "per_model": self.per_model}
+        return State(arrays, {**words, **{name: state.words for name, state in states.items()}})
+
+    @classmethod
+    def restored(cls, items: tuple[str, ...], state: State) -> TwoStage:
+        """Restore every model."""
+        words = state.words
+        models = tuple(
+            FIRST_STAGE_KINDS[kind].restored(items, state.below(name))
+            for name, kind in zip(words["names"], words["kinds"], strict=True)
+        )
+        return cls(
+            items=items, popularity=models[0].popularity, names=tuple(words["names"]), models=models,
+            trees=words["trees"], per_model=words["per_model"],
+        )  # fmt: skip
 
     def aligned(self, items: tuple[str, ...]) -> TwoStage:
         """Carry every model over."""

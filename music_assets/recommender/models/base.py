@@ -59,6 +59,26 @@ class Reason:
     because: int | None
 
 
+@dataclass(frozen=True)
+class State:
+    """What a model has learnt, in forms that files hold without pickle.
+
+    Attributes:
+        arrays: name to array.
+        words: name to what JSON holds.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    words: dict[str, Any]
+
+    def below(self, name: str) -> State:
+        """Return the part that was put below a name."""
+        return State(
+            {key.removeprefix(f"{name}."): array for key, array in self.arrays.items() if key.startswith(f"{name}.")},
+            self.words[name],
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class FittedModel(ABC):
     """A fitted model.
@@ -98,6 +118,15 @@ class FittedModel(ABC):
     @abstractmethod
     def aligned(self, items: tuple[str, ...]) -> FittedModel:
         """Return the same model over another catalogue; items it does not know have no popularity and no say."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return all that is learnt, to be written to files."""
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, items: tuple[str, ...], state: State) -> FittedModel:
+        """Return the model of what `state` gave."""
 
     @cached_property
     def column(self) -> dict[str, int]:
@@ -222,3 +251,8 @@ def selection(known: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
     rows = np.flatnonzero(places >= 0)
     ones = np.ones(len(rows), dtype=np.float32)
     return sparse.csr_matrix((ones, (rows, places[rows])), shape=(len(wanted), len(known)))
+
+
+def placed_below(name: str, state: State) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a part under names of the whole; its words go under the name itself."""
+    return {f"{name}.{key}": array for key, array in state.arrays.items()}

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
-from music_assets.recommender.models.base import AdditiveModel, Listening, Model, Weighting, selection, weigh
+from music_assets.recommender.models.base import AdditiveModel, Listening, Model, State, Weighting, selection, weigh
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_SOLVED_WITH: Final = ("weighting", "unheard", "ridge", "exponent", "catalogue", "mean_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +76,24 @@ class FactorModel(AdditiveModel):
         best = np.argsort(-cosine, kind="stable")[:k]
         return [(int(place), float(cosine[place])) for place in best if cosine[place] > 0]
 
+    def state(self) -> State:
+        """The factors, and what a listener's are solved with."""
+        words = {name: getattr(self, name) for name in _SOLVED_WITH}
+        return State({"popularity": self.popularity, "factors": self.factors}, words)
+
+    @classmethod
+    def restored(cls, items: tuple[str, ...], state: State) -> FactorModel:
+        """Take both as they were."""
+        return cls(items=items, **state.arrays, **state.words)
+
     def aligned(self, items: tuple[str, ...]) -> FactorModel:
         """Carry the factors over; an unknown item has none."""
         select = selection(self.items, items)
         return FactorModel(
             items=items,
             popularity=np.asarray(select @ self.popularity, dtype=np.float32),
-            weighting=self.weighting,
             factors=np.asarray(select @ self.factors, dtype=np.float32),
-            unheard=self.unheard,
-            ridge=self.ridge,
-            exponent=self.exponent,
-            catalogue=self.catalogue,
-            mean_weight=self.mean_weight,
+            **self.state().words,
         )
 
     def _system(

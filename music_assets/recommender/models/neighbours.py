@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from scipy import sparse
 
-from music_assets.recommender.models.base import AdditiveModel, selection
+from music_assets.recommender.models.base import AdditiveModel, State, selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,31 @@ class ItemModel(AdditiveModel):
         row = sparse.csr_matrix(self.neighbours[item])
         best = np.lexsort((row.indices, -row.data))[:k]
         return [(int(row.indices[place]), float(row.data[place])) for place in best if row.data[place] > 0]
+
+    def state(self) -> State:
+        """Neighbours as CSR, or as they are where they are an array."""
+        arrays = {"popularity": self.popularity}
+        if sparse.issparse(self.neighbours):
+            arrays["data"] = self.neighbours.data.astype(np.float32)
+            arrays["indices"] = self.neighbours.indices.astype(np.int32)
+            arrays["indptr"] = self.neighbours.indptr.astype(np.int64)
+        else:
+            arrays["dense"] = self.neighbours
+        return State(arrays, {"weighting": self.weighting})
+
+    @classmethod
+    def restored(cls, items: tuple[str, ...], state: State) -> ItemModel:
+        """Take the neighbours as they were."""
+        arrays, shape = state.arrays, (len(items), len(items))
+        dense = arrays.get("dense")
+        neighbours = (
+            sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+            if dense is None
+            else dense
+        )
+        return cls(
+            items=items, popularity=arrays["popularity"], neighbours=neighbours, weighting=state.words["weighting"]
+        )
 
     def aligned(self, items: tuple[str, ...]) -> ItemModel:
         """Carry rows and columns over."""

@@ -9,7 +9,16 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from music_assets.recommender.models.base import AdditiveModel, Listening, Model, Weighting, selection, weigh
+from music_assets.recommender.models.base import (
+    AdditiveModel,
+    Listening,
+    Model,
+    State,
+    Weighting,
+    placed_below,
+    selection,
+    weigh,
+)
 from music_assets.recommender.models.neighbours import ItemModel, strongest
 
 if TYPE_CHECKING:
@@ -52,6 +61,21 @@ class SpectralModel(AdditiveModel):
         said[item] = -np.inf
         best = np.argsort(-said, kind="stable")[:k]
         return [(int(place), float(said[place])) for place in best if said[place] > 0]
+
+    def state(self) -> State:
+        """Both filters."""
+        near = self.near.state()
+        arrays = {**placed_below("near", near), "inward": self.inward, "outward": self.outward}
+        return State(arrays, {"near": near.words})
+
+    @classmethod
+    def restored(cls, items: tuple[str, ...], state: State) -> SpectralModel:
+        """Take both as they were."""
+        near = ItemModel.restored(items, state.below("near"))
+        return cls(
+            items=items, popularity=near.popularity, weighting=near.weighting, near=near,
+            inward=state.arrays["inward"], outward=state.arrays["outward"],
+        )  # fmt: skip
 
     def aligned(self, items: tuple[str, ...]) -> SpectralModel:
         """Carry all parts over."""
