@@ -1,8 +1,9 @@
 """The model bundle: a folder that serves, checked to the byte before it does.
 
 Below the root: `<version>/` with the model's arrays and names and a manifest written last, and small pointer files:
-`champion` (what the API follows), `previous` (the way back), `released` (what the gate let pass). A bundle is
-written beside its place, synced and renamed; a pointer is replaced in one step, so a reader sees the old or the new.
+`champion` (what the API follows), `challenger` (what it tries beside it), `previous` (the way back), `released` (what
+the gate let pass). A bundle is written beside its place, synced and renamed; a pointer is replaced in one step, so a
+reader sees the old or the new.
 It holds items only and nothing of any listener.
 """
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 KEPT: Final = 5
 """Bundles kept beside those that a pointer names."""
 
-Pointer = Literal["champion", "previous", "released"]
+Pointer = Literal["champion", "challenger", "previous", "released"]
 
 _ABANDONED_SECONDS: Final = 3600
 """Age of a half-written folder at which its writer is taken for dead."""
@@ -66,6 +67,7 @@ class Contents:
         cutoff: where the test part began, microseconds since 1970.
         data_until: the last listen known, microseconds since 1970.
         names: item id to what a person calls it; an item without a name is called by its id.
+        listens: how many listens before `cutoff` the holdout model learned from; 0 in a bundle that does not say.
     """
 
     model: ItemModel
@@ -76,6 +78,7 @@ class Contents:
     cutoff: int
     data_until: int
     names: Mapping[str, str] = field(default_factory=dict)
+    listens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +196,7 @@ def champion(root: Path) -> str | None:
 def release(root: Path, version: str) -> None:
     """Mark a version as let pass by the gate; it serves once it is promoted."""
     load(root, version)
-    _point(root, "released", version)
+    point(root, "released", version)
 
 
 def promote(root: Path, version: str) -> None:
@@ -207,8 +210,8 @@ def promote(root: Path, version: str) -> None:
     if current == version:
         return
     if current is not None:
-        _point(root, "previous", current)
-    _point(root, "champion", version)
+        point(root, "previous", current)
+    point(root, "champion", version)
 
 
 def versions(root: Path) -> list[str]:
@@ -226,7 +229,8 @@ def prune(root: Path, *, keep: int = KEPT) -> list[str]:
     return gone
 
 
-def _point(root: Path, name: Pointer, version: str) -> None:
+def point(root: Path, name: Pointer, version: str) -> None:
+    """Let a pointer name a version, in one step; whether that may serve is the caller's to know."""
     handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=root)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(version + "\n")
@@ -253,6 +257,7 @@ def _facts(version: str, created_at: datetime, contents: Contents) -> dict[str, 
         "metrics": dict(contents.metrics),
         "cutoff": contents.cutoff,
         "data_until": contents.data_until,
+        "listens": contents.listens,
         "probe": _probe(contents.model),
     }
 
@@ -262,6 +267,7 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         model=read_model(folder, "model"),
         holdout=read_model(folder, "holdout"),
         names=json.loads((folder / "names.json").read_text("utf-8")),
+        listens=manifest.get("listens", 0),
         **{name: manifest[name] for name in ("recipe", "settings", "metrics", "cutoff", "data_until")},
     )
     created_at = datetime.fromisoformat(manifest["created_at"])

@@ -15,10 +15,11 @@ import numpy as np
 import structlog
 from scipy import sparse
 
-from music_assets.recommender import bundle
+from music_assets.recommender import bundle, releases
 from music_assets.recommender.files import read_model, replaced, save_model
-from music_assets.recommender.gate import Champion, Verdict, judge
+from music_assets.recommender.gate import Champion, Limit, Verdict, judge, refused
 from music_assets.recommender.interactions import Interactions
+from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
 from music_assets.recommender.metrics import PER_LISTENER, Evaluation, Interval, difference, evaluate
 from music_assets.recommender.recipes import EASE, POPULARITY, K, recipe
 from music_assets.recommender.split import Split, cutoff_of, split_at
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from music_assets.recommender.models.base import ItemModel
+    from music_assets.recommender.releases import Withdrawal
 
 CANDIDATES: Final = (POPULARITY, EASE)
 CHALLENGER: Final = EASE
@@ -148,23 +150,24 @@ class Workshop:
         rows = [Row(name, entry.means(), difference(entry.ndcg, floor)) for name, entry in measured.items()]
         return sorted(rows, key=lambda row: -row.metrics[f"ndcg@{K}"])
 
-    def release(self, names: Mapping[str, str]) -> Outcome:
-        """Judge the challenger and mark what shall serve: its refit on everything, the champion, or popularity."""
+    def release(self, names: Mapping[str, str], *, accept_fewer_listens: bool = False) -> Outcome:
+        """Judge the challenger and mark what shall serve: its refit on everything, the champion, or popularity.
+
+        Args:
+            names: item id to what a person calls it.
+            accept_fewer_listens: a person says that the champion's listens are rightly gone.
+        """
         candidates = self._candidates()
-        challenger = candidates[CHALLENGER]
-        verdict = judge(
-            challenger.recipe,
-            challenger.evaluation,
-            candidates[POPULARITY].evaluation,
-            self._judged_champion(candidates),
-        )
-        served = self._champion()
-        if verdict.released:
-            version = self._refit(challenger, names)
-        elif served is None or served.contents.recipe == POPULARITY:
-            version = self._refit(candidates[POPULARITY], names)
-        else:
-            version = served.version
+        challenger, served = candidates[CHALLENGER], self._champion()
+        champion = self._judged_champion(candidates)
+        floor, limits = candidates[POPULARITY], self._limits(candidates, champion, fewer=accept_fewer_listens)
+        verdict = judge(challenger.recipe, challenger.evaluation, floor.evaluation, champion, limits)
+        version = self._refit(challenger, names) if verdict.released else None
+        if version is not None and (problem := releases.problem(self.root, version)):
+            verdict, version = refused(verdict, challenger.recipe, problem), None
+        if version is None:
+            stays = served is not None and (served.contents.recipe != POPULARITY or self._taken_back(floor))
+            version = served.version if served is not None and stays else self._refit(floor, names)
         bundle.release(self.root, version)
         outcome = Outcome(verdict, version)
         with replaced(self._work / "outcome") as folder:
@@ -175,7 +178,8 @@ class Workshop:
         """Return what the last `release` said, in words; the intervals are in its metadata."""
         said = json.loads((self._work / "outcome" / "outcome.json").read_text("utf-8"))
         told = {name: said["verdict"][name] for name in ("released", "reason", "listeners", "metrics")}
-        return Outcome(Verdict(**told), said["version"])
+        limits = tuple(Limit(**each) for each in said["verdict"]["limits"])
+        return Outcome(Verdict(**told, limits=limits), said["version"])
 
     def _candidates(self) -> dict[str, Candidate]:
         found = {name: _read_candidate(self._work / name, name) for name in CANDIDATES}
@@ -204,6 +208,26 @@ class Workshop:
         evaluation = _measure(aligned, challenger.history, challenger.test)
         return Champion(name=served.version, evaluation=evaluation, same_recipe=name == CHALLENGER)
 
+    def _limits(self, candidates: Mapping[str, Candidate], champion: Champion | None, *, fewer: bool) -> list[Limit]:
+        challenger, floor, served = candidates[CHALLENGER], candidates[POPULARITY], self._champion()
+        times = self.listens().time
+        opponent = Opponent(name=POPULARITY, evaluation=floor.evaluation)
+        if champion is not None and served is not None:
+            known, cutoff = (0 if fewer else served.contents.listens), served.contents.cutoff
+            opponent = Opponent(name=served.version, evaluation=champion.evaluation, cutoff=cutoff, listens=known)
+        model, history, popularity = challenger.holdout, challenger.history, floor.holdout.popularity
+        return [
+            *of_slices(challenger.evaluation, opponent, history, popularity),
+            of_coverage(challenger.evaluation, opponent),
+            of_latency(model, history),
+            *of_listens(times, opponent),
+            of_withdrawal(self._taken_back(challenger)),
+        ]
+
+    def _taken_back(self, candidate: Candidate) -> Withdrawal | None:
+        until = int(self.listens().time.max())
+        return releases.withdrawn_like(self.root, candidate.recipe, candidate.settings, data_until=until)
+
     def _refit(self, candidate: Candidate, names: Mapping[str, str]) -> str:
         listens = self.listens()
         contents = bundle.Contents(
@@ -215,6 +239,7 @@ class Workshop:
             cutoff=candidate.cutoff,
             data_until=int(listens.time.max()),
             names=names,
+            listens=int((listens.time < candidate.cutoff).sum()),
         )
         return bundle.write(self.root, contents)
 

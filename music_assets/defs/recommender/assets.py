@@ -4,12 +4,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
+import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
 from music_assets.resources import PlatformResource
 
 OWNERS: Final = ["team:platform"]
 DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
+
+class ChampionConfig(dg.Config):
+    """What a person may tell the gate."""
+
+    accept_fewer_listens: bool = pydantic.Field(
+        default=False, description="Listens that the champion learned from are rightly gone: do not refuse for it."
+    )
 
 
 @dg.asset(
@@ -121,14 +130,16 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     owners=OWNERS,
     freshness_policy=DAILY,
 )
-def champion(platform: PlatformResource) -> dg.MaterializeResult[None]:
+def champion(config: ChampionConfig, platform: PlatformResource) -> dg.MaterializeResult[None]:
     """The one bundle that may serve: the challenger refitted on everything if the gate lets it, else what served."""
     from music_assets.recommender.interactions import read_names
+    from music_assets.recommender.limits import as_table
     from music_assets.recommender.training import Workshop
 
     with platform.connect() as connection:
         names = read_names(connection)
-    outcome = Workshop(platform.settings().model_root).release(names)
+    workshop = Workshop(platform.settings().model_root)
+    outcome = workshop.release(names, accept_fewer_listens=config.accept_fewer_listens)
     return dg.MaterializeResult(
         metadata={
             "version": outcome.version,
@@ -137,6 +148,7 @@ def champion(platform: PlatformResource) -> dg.MaterializeResult[None]:
             "test_listeners": outcome.verdict.listeners,
             "over_popularity": str(outcome.verdict.over_popularity),
             "over_champion": str(outcome.verdict.over_champion),
+            "limits": dg.MetadataValue.md(as_table(outcome.verdict.limits)),
             **outcome.verdict.metrics,
         }
     )
