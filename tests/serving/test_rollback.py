@@ -87,9 +87,7 @@ async def test_rollback_under_load_fails_no_request(
             await eventually(lambda: _answers(client), seconds=60)
             clients = [asyncio.create_task(load.run(client, number)) for number in range(CLIENTS)]
             took = []
-            for arguments, goal in [
-                (["rollback"], first), (["promote", second], second), (["rollback"], first), (["promote", second], second),
-            ]:  # fmt: skip
+            for arguments, goal in [(["rollback"], first), (["promote", second], second)]:
                 begin = time.monotonic()
                 assert f"{goal} serves" in await music(settings, *arguments)
                 took.append(await load.first(goal, after=begin))
@@ -98,8 +96,7 @@ async def test_rollback_under_load_fails_no_request(
         assert api.poll() is None, "the API is the process that was started"
     assert bundle.champion(settings.model_root) == second
     statuses = [status for _, status, _ in load.seen]
-    print(f"{len(statuses)} requests, to the other version {[round(seconds, 2) for seconds in took]} s")
-    assert len(statuses) >= 300
+    assert len(statuses) >= 300, "too few to say anything"
     assert {*statuses} == {200}, f"{sum(status != 200 for status in statuses)} of {len(statuses)} requests failed"
     assert max(took) < BACK_SECONDS, took
 
