@@ -79,6 +79,8 @@ class Estimate:
     effective: float
 
     def __str__(self) -> str:
+        if np.isnan(self.mean):
+            return "nothing seen"
         return f"{self.mean:.4f} [{self.lower:.4f}, {self.upper:.4f}]"
 
 
@@ -113,31 +115,60 @@ def mean(reward: Floats, cluster: NDArray[np.int64], *, level: float = 0.95, see
     return ips(Log(reward=reward, logged=ones, target=ones, cluster=cluster), level=level, seed=seed)
 
 
+def difference(ours: Log, theirs: Log, *, level: float = 0.95, seed: int = 7) -> Estimate:
+    """Return how much more reward per place one log saw than another of other listeners; weights are as in SNIPS."""
+    sides = [_sides(log) for log in (ours, theirs)]
+    if any(not below.sum() > 0 for _, below in sides):
+        return _nothing(len(ours.reward) + len(theirs.reward))
+    drawn = [
+        _drawn(*side, log.cluster, seed=seed + number)
+        for number, (side, log) in enumerate(zip(sides, (ours, theirs), strict=True))
+    ]
+    mine, its = (float(above.sum() / below.sum()) for above, below in sides)
+    lower, upper = _tails(drawn[0] - drawn[1], level)
+    places = len(ours.reward) + len(theirs.reward)
+    return Estimate(mean=mine - its, lower=lower, upper=upper, places=places, effective=float(places))
+
+
+def _sides(log: Log) -> tuple[Floats, Floats]:
+    weight = log.target / log.logged
+    return weight * log.reward, weight
+
+
 def _estimate(log: Log, above: Floats, below: Floats, weight: Floats, *, level: float, seed: int) -> Estimate:
     """Return sum(above) / sum(below), and how it varies when whole clusters are drawn anew."""
     if not weight.sum() > 0:
-        return Estimate(mean=np.nan, lower=np.nan, upper=np.nan, places=len(weight), effective=0.0)
-    _, cluster = np.unique(log.cluster, return_inverse=True)
-    random = np.random.default_rng(seed)
-    group = random.permutation(int(cluster.max()) + 1)[cluster] % _GROUPS
-    ratios = _drawn(np.stack([np.bincount(group, weights=each) for each in (above, below)]), random)
-    tail = (1 - level) / 2
-    lower, upper = np.nanquantile(ratios, [tail, 1 - tail])
+        return _nothing(len(weight))
+    lower, upper = _tails(_drawn(above, below, log.cluster, seed=seed), level)
     return Estimate(
         mean=float(above.sum() / below.sum()),
-        lower=float(lower),
-        upper=float(upper),
+        lower=lower,
+        upper=upper,
         places=len(weight),
         effective=float(weight.sum() ** 2 / (weight**2).sum()),
     )
 
 
-def _drawn(parts: Floats, random: np.random.Generator) -> Floats:
+def _nothing(places: int) -> Estimate:
+    return Estimate(mean=np.nan, lower=np.nan, upper=np.nan, places=places, effective=0.0)
+
+
+def _tails(drawn: Floats, level: float) -> tuple[float, float]:
+    lower, upper = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(lower), float(upper)
+
+
+def _drawn(above: Floats, below: Floats, cluster: NDArray[np.int64], *, seed: int) -> Floats:
+    """Return sum(above) / sum(below) of clusters drawn with replacement, shape (_SAMPLES,)."""
+    random = np.random.default_rng(seed)
+    _, number = np.unique(cluster, return_inverse=True)
+    group = random.permutation(int(number.max()) + 1)[number] % _GROUPS
+    parts = np.stack([np.bincount(group, weights=each) for each in (above, below)])
     count = parts.shape[1]
     block = max(1, _BLOCK // count)
     ratios = []
     for done in range(0, _SAMPLES, block):
         chosen = random.integers(0, count, size=(min(block, _SAMPLES - done), count))
-        above, below = parts[:, chosen].sum(axis=2)
-        ratios.append(np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0))
+        top, bottom = parts[:, chosen].sum(axis=2)
+        ratios.append(np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0))
     return np.concatenate(ratios)

@@ -152,3 +152,30 @@ def champion(config: ChampionConfig, platform: PlatformResource) -> dg.Materiali
             **outcome.verdict.metrics,
         }
     )
+
+
+@dg.asset(
+    key=["recommender", "online_metrics"],
+    deps=[["marts", "fct_recommendations"]],
+    kinds={"postgres", "numpy"},
+    automation_condition=ON_CRON_DAILY,
+    group_name="recommender",
+    owners=OWNERS,
+    freshness_policy=DAILY,
+)
+def online_metrics(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """How the last four weeks' recommendations fared, by model, arm and place, and arm against arm with intervals."""
+    from music_assets.recommender import online
+
+    with platform.connect() as connection:
+        shown = online.read_exposures(connection)
+    lines, compared = online.lines(shown), online.comparisons(shown)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(lines),
+            "places": shown.num_rows,
+            "by_model": dg.MetadataValue.md(online.lines_table(lines)),
+            "by_place": dg.MetadataValue.json({f"{line.model} {line.arm}": line.by_place for line in lines}),
+            "arms": dg.MetadataValue.md(online.comparisons_table(compared)),
+        }
+    )
