@@ -7,6 +7,8 @@ import dagster as dg
 import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
+from music_assets.recommender.picture import embedded, gains
+from music_assets.recommender.tracking import Run, Tracker
 from music_assets.resources import PlatformResource
 
 OWNERS: Final = ["team:platform"]
@@ -50,6 +52,11 @@ def interactions(platform: PlatformResource) -> dg.MaterializeResult[None]:
     )
 
 
+def _tracker(platform: PlatformResource) -> Tracker:
+    settings = platform.settings()
+    return Tracker(uri=settings.tracking_uri, experiment=settings.mlflow_experiment_name, root=settings.tracking_root)
+
+
 def _candidate(name: str, description: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["recommender", f"candidates_{name}"],
@@ -65,9 +72,17 @@ def _candidate(name: str, description: str) -> dg.AssetsDefinition:
         from music_assets.recommender.training import Workshop
 
         trained = Workshop(platform.settings().model_root).train(name)
+        logged = Run(
+            name=name,
+            data=trained.data,
+            parameters=trained.settings,
+            metrics=trained.evaluation.means(),
+            tags={"step": "candidate", "cutoff": str(trained.cutoff)},
+        )
         return dg.MaterializeResult(
             metadata={
                 **trained.evaluation.means(),
+                "mlflow_run": _tracker(platform).log(logged),
                 "settings": dg.MetadataValue.json(trained.settings),
                 "test_listeners": trained.evaluation.listeners,
                 "items": len(trained.holdout.items),
@@ -100,6 +115,12 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
 
     rows = Workshop(platform.settings().model_root).leaderboard()
     names = list(rows[0].metrics)
+    title = "NDCG over popularity, with its interval"
+    svg = gains(title, [(row.model, row.over_popularity) for row in rows])
+    figures = {f"{row.model.partition(' ')[0]}/{name}": value for row in rows for name, value in row.metrics.items()}
+    logged = Run(
+        name="leaderboard", data="", metrics=figures, tags={"step": "leaderboard"}, files={"leaderboard.svg": svg}
+    )
     header = f"| model | {' | '.join(names)} | NDCG over popularity |\n|{'---|' * (len(names) + 2)}\n"
     lines = [
         f"| {row.model} | {' | '.join(f'{row.metrics[name]:.4f}' for name in names)} | {row.over_popularity} |"
@@ -107,7 +128,9 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     ]
     return dg.MaterializeResult(
         metadata={
+            "picture": dg.MetadataValue.md(embedded(svg, title)),
             "leaderboard": dg.MetadataValue.md(header + "\n".join(lines)),
+            "mlflow_run": _tracker(platform).log(logged),
             "models": dg.MetadataValue.json({row.model: row.metrics for row in rows}),
             "dagster/row_count": len(rows),
         }
@@ -140,8 +163,16 @@ def champion(config: ChampionConfig, platform: PlatformResource) -> dg.Materiali
         names = read_names(connection)
     workshop = Workshop(platform.settings().model_root)
     outcome = workshop.release(names, accept_fewer_listens=config.accept_fewer_listens)
+    logged = Run(
+        name=outcome.version,
+        data="",
+        metrics=outcome.verdict.metrics,
+        tags={"step": "release", "released": str(outcome.verdict.released), "reason": outcome.verdict.reason},
+        files={"limits.md": as_table(outcome.verdict.limits)},
+    )
     return dg.MaterializeResult(
         metadata={
+            "mlflow_run": _tracker(platform).log(logged),
             "version": outcome.version,
             "released": outcome.verdict.released,
             "reason": outcome.verdict.reason,
