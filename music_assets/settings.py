@@ -39,6 +39,10 @@ class Settings(streaming_settings.Settings):
         None,
         description="Mail server, `smtp(s)://user:password@host:port`; empty: mails are files in an outbox.",
     )
+    mlflow_tracking_uri: str = Field(
+        "", description="MLflow, `http://host:5000` or `sqlite:///file`; empty: SQLite in MUSIC_HOME; off: nowhere."
+    )
+    mlflow_experiment_name: str = Field("music", min_length=1, description="Experiment of the training runs there.")
     api_port: Port = Field(8000, description="Port of the API.")
     lastfm_api_key: SecretStr | None = Field(None, description="Last.fm API key; empty: recorded answers.")
     lastfm_users: str = Field(
@@ -99,6 +103,18 @@ class Settings(streaming_settings.Settings):
         return self.music_home / "models"
 
     @property
+    def tracking_uri(self) -> str | None:
+        """Where training runs are logged: yours, a SQLite file, or None for nowhere."""
+        if self.mlflow_tracking_uri == "off":
+            return None
+        return self.mlflow_tracking_uri or f"sqlite:///{self.tracking_root / 'runs.sqlite'}"
+
+    @property
+    def tracking_root(self) -> Path:
+        """Folder of the training runs and their files, unless MLFLOW_TRACKING_URI names another place."""
+        return self.music_home / "mlflow"
+
+    @property
     def upload_root(self) -> Path:
         """Folder of the files that came through the API and are not imported yet, named by their imports."""
         return self.music_home / "imports"
@@ -123,6 +139,13 @@ class Settings(streaming_settings.Settings):
 def settings() -> Settings:
     """Return the settings of this process, read once."""
     return streaming_settings.load(Settings)
+
+
+def tell_mlflow() -> None:
+    """Tell MLflow, which reads the environment for itself, to report nothing and to give up soon on a dead server."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # noqa: TID251 - said here, for all
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # noqa: TID251
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # noqa: TID251
 
 
 def child_environment(chosen: Settings) -> dict[str, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SHARES: Final = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -34,6 +35,14 @@ class Metrics:
         self._spooled = Gauge("ingest_spool_events", "Events that wait on disk.", registry=registry)
         self._served = Counter("recommend_served", "Answers by rung of the ladder.", ["rung"], registry=registry)
         self._lost = Counter("recommend_events_lost", "Exposures that could be kept nowhere.", registry=registry)
+        self._overlap = Histogram(
+            "recommend_shadow_overlap", "Share of a challenger's answer that was shown anyway.", ["version"],
+            buckets=_SHARES, registry=registry,
+        )  # fmt: skip
+        self._shadow = Histogram(
+            "recommend_shadow_seconds", "Time of a challenger's answer that is not shown.", ["version"],
+            buckets=_BUCKETS, registry=registry,
+        )  # fmt: skip
         self._model = Gauge("model_info", "The bundle that serves: always 1.", ["version"], registry=registry)
 
     def ingest(self, outcomes: Iterable[tuple[str, str]]) -> None:
@@ -44,6 +53,11 @@ class Metrics:
     def served(self, rung: str) -> None:
         """Count an answer of the recommender."""
         self._served.labels(rung).inc()
+
+    def shadowed(self, version: str, *, seconds: float, overlap: float) -> None:
+        """Count an answer of a challenger that was not shown."""
+        self._overlap.labels(version).observe(overlap)
+        self._shadow.labels(version).observe(seconds)
 
     def exposure_lost(self) -> None:
         """Count an exposure that neither the broker nor the spool took."""

@@ -20,6 +20,7 @@ from serving.imports.service import Imports
 from serving.metrics import Metrics
 from serving.recommend.models import Models
 from serving.recommend.service import Exposures, Recommender
+from serving.recommend.trial import Trial
 from serving.spool import Spool
 from serving.trending.store import TrendingView, trending_view
 from streaming.lake import Lake
@@ -77,8 +78,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
     checks = {cache.dependency: cache.check, store.dependency: store.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
+    trial = Trial(models, metrics, experiment=settings.trial, share=settings.exploration_share)
     recommender = Recommender(
-        models, identity=identity, cache=cache, trending=trending, names=names, exposures=exposures, metrics=metrics
+        trial, identity=identity, cache=cache, trending=trending, names=names, exposures=exposures, metrics=metrics
     )
     ingest = Ingest(outbox, identity=identity, cache=cache, metrics=metrics)
     async with _running(

@@ -55,6 +55,11 @@ TrackId = Annotated[str, Field(max_length=MAX_ITEM_ID, pattern=f"^(?:track:{_ID}
 """`track:ID` or a bare ID."""
 
 Rating = Annotated[float, Field(ge=0, le=5)]
+Propensity = Annotated[float, Field(gt=0, le=1)]
+"""The probability with which what happened was chosen; what has none cannot happen."""
+
+Propensities = Annotated[list[Propensity], Field(max_length=200)]
+
 Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -188,15 +193,22 @@ class RecommendationEvent(BaseModel):
     sources: list[Identifier] = Field(max_length=200, description="Candidate source of each item, in the same order.")
     reasons: list[Text] = Field(max_length=200, description="Reason given for each item, in the same order.")
     context: Text | None = Field(None, description="Where it was shown.")
+    experiment: Identifier | None = Field(None, description="Experiment that the listener takes part in.")
+    arm: Identifier | None = Field(None, description="Their arm of it: champion, challenger, shadow.")
+    propensities: Propensities | None = Field(
+        None,
+        description="Probability with which each item got its place, in the same order; absent without exploration.",
+    )
     schema_version: Version = Field(FIRST_VERSION, description="Version of this contract.")
 
-    ONE_PER_ITEM: ClassVar[tuple[str, ...]] = ("sources", "reasons")
+    ONE_PER_ITEM: ClassVar[tuple[str, ...]] = ("sources", "reasons", "propensities")
     """Lists whose entries belong to the items of the same place: a shorter one could not be told apart from a shift."""
 
     @model_validator(mode="after")
     def _lists_match(self) -> RecommendationEvent:
         for name in self.ONE_PER_ITEM:
-            if len(getattr(self, name)) != len(self.item_ids):
+            entries = getattr(self, name)
+            if entries is not None and len(entries) != len(self.item_ids):
                 raise ValueError(f"{name} must have as many entries as item_ids")
         return self
 

@@ -201,7 +201,7 @@ class _Contract:
     def _complete_items(self, row: Row) -> Row | Rejection:
         items = row["item_ids"]
         for name in self._parallel:
-            if len(row[name]) != len(items):
+            if row[name] is not None and len(row[name]) != len(items):
                 return Rejection(Reason.OUT_OF_RANGE, name, f"{name} must have as many entries as item_ids")
         try:
             row["item_ids"] = [normalise_item_id(item) for item in items]

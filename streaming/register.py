@@ -55,6 +55,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         source="which client",
         sources="why each item was a candidate",
         reasons="text made for one listener",
+        arm="which arm of an experiment the listener is in",
         context="free text",
         recommendation_id="which exposure led here",
     ),
@@ -100,7 +101,7 @@ IMPERSONAL: Final[dict[str, frozenset[str]]] = {
     "bronze": frozenset({"kafka_topic_id"}),
     "silver": frozenset(
         {
-            "kafka_topic_id", "event_type", "model_version", "rung",
+            "kafka_topic_id", "event_type", "model_version", "rung", "experiment",
             # The catalogue: facts about items.
             "name", "genre", "country", "artist_id", "album_id", "release_date",
         }

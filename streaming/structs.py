@@ -80,6 +80,8 @@ def _limit(item: Any) -> dict[str, Any]:
     match item:
         case annotated_types.Ge(ge):
             return {"ge": ge}
+        case annotated_types.Gt(gt):
+            return {"gt": gt}
         case annotated_types.Le(le):
             return {"le": le}
         case annotated_types.MinLen(least):

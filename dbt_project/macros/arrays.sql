@@ -55,15 +55,18 @@
 {%- endmacro %}
 
 
-{#- Join that makes a row `shown` (item_id, source, reason, position from 1) of every element of three arrays. -#}
+{#- Join that makes a row `shown` (item_id, source, reason, propensity, position from 1) of every element of four
+    arrays, of which the last may be NULL. -#}
 {% macro unnest_shown(relation) -%}
     {{ adapter.dispatch("unnest_shown")(relation) }}
 {%- endmacro %}
 
 {% macro default__unnest_shown(relation) -%}
     cross join
-        lateral unnest({{ relation }}.item_ids, {{ relation }}.sources, {{ relation }}.reasons)
-        with ordinality as shown (item_id, source, reason, position)
+        lateral unnest(
+            {{ relation }}.item_ids, {{ relation }}.sources, {{ relation }}.reasons, {{ relation }}.propensities
+        )
+        with ordinality as shown (item_id, source, reason, propensity, position)
 {%- endmacro %}
 
 {% macro snowflake__unnest_shown(relation) -%}
@@ -72,6 +75,7 @@
             cast(element.value as varchar) as item_id,
             cast({{ relation }}.sources[element.index] as varchar) as source,
             cast({{ relation }}.reasons[element.index] as varchar) as reason,
+            cast({{ relation }}.propensities[element.index] as double precision) as propensity,
             element.index + 1 as position
         from lateral flatten(input => {{ relation }}.item_ids) as element
     ) as shown

@@ -118,7 +118,7 @@ def _of_lines(lines: list[list[str]]) -> Pairs:
         user=table[:, 0].astype(np.int64),
         item=table[:, 1].astype(np.int64),
         weight=table[:, 2],
-        time=table[:, 3].astype(np.int64) if table.shape[1] > 3 else None,  # noqa: PLR2004 - the fourth column
+        time=table[:, 3].astype(np.int64) if table.shape[1] > 3 else None,
     )
 
 
@@ -132,7 +132,7 @@ def _of_lists(lists: Any) -> Pairs:
 def _stratified(pairs: Pairs) -> tuple[Pairs, Pairs]:
     """Split as Microsoft's recommenders do for their benchmark: by item, in the order of a seeded uniform."""
     # The published split is made by this generator; another one would be another split.
-    uniform = np.random.RandomState(_SEED).uniform(size=len(pairs.user))  # noqa: NPY002
+    uniform = np.random.RandomState(_SEED).uniform(size=len(pairs.user))
     order = np.lexsort((uniform, pairs.item))
     _, first, count = np.unique(pairs.item[order], return_index=True, return_counts=True)
     rank = np.empty(len(order), dtype=np.int64)

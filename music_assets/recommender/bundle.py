@@ -1,8 +1,9 @@
 """The model bundle: a folder that serves, checked to the byte before it does.
 
 Below the root: `<version>/` with the model's arrays and names and a manifest written last, and small pointer files:
-`champion` (what the API follows), `previous` (the way back), `released` (what the gate let pass). A bundle is
-written beside its place, synced and renamed; a pointer is replaced in one step, so a reader sees the old or the new.
+`champion` (what the API follows), `challenger` (what it tries beside it), `previous` (the way back), `released` (what
+the gate let pass). A bundle is written beside its place, synced and renamed; a pointer is replaced in one step, so a
+reader sees the old or the new.
 It holds items only and nothing of any listener.
 """
 
@@ -22,25 +23,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
+from music_assets.recommender.exploration import SOURCE as EXPLORATION
 from music_assets.recommender.files import read_model, save_model, sync
 from music_assets.recommender.manifest import MANIFEST, read_manifest, write_manifest
+from music_assets.recommender.probe import agrees, probe
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Set
+    from collections.abc import Mapping, Set
 
     from music_assets.recommender.models.base import FittedModel
 
 KEPT: Final = 5
 """Bundles kept beside those that a pointer names."""
 
-Pointer = Literal["champion", "previous", "released"]
+TAIL: Final = 1000
+"""Items that exploration may try: more would make each of them too seldom to learn of."""
+
+Pointer = Literal["champion", "challenger", "previous", "released"]
 
 _ABANDONED_SECONDS: Final = 3600
 """Age of a half-written folder at which its writer is taken for dead."""
-
-_PROBE_HISTORY: Final = 3
-_PROBE_ANSWERS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Contents:
         cutoff: where the test part began, microseconds since 1970.
         data_until: the last listen known, microseconds since 1970.
         names: item id to what a person calls it; an item without a name is called by its id.
+        listens: how many listens before `cutoff` the holdout model learned from; 0 in a bundle that does not say.
     """
 
     model: FittedModel
@@ -76,6 +80,7 @@ class Contents:
     cutoff: int
     data_until: int
     names: Mapping[str, str] = field(default_factory=dict)
+    listens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,12 @@ class Bundle:
     @cached_property
     def _popular(self) -> list[str]:
         return [self.contents.model.items[column] for column in self.contents.model.by_popularity]
+
+    @cached_property
+    def tail(self) -> list[str]:
+        """Items of the less popular half, at most `TAIL` of them, evenly: what exploration may try."""
+        half = self._popular[len(self._popular) // 2 :]
+        return half[:: max(1, -(-len(half) // TAIL))]
 
     def recommend(self, history: Mapping[str, float], *, k: int, exclude: Set[str] = frozenset()) -> list[Scored]:
         """Recommend what a history speaks for, then what is popular; never what was heard or is excluded.
@@ -135,6 +146,11 @@ class Bundle:
         name = self.contents.names.get(items[because], items[because])
         return Scored(items[place], score, self.contents.recipe, f"because you played {name}")
 
+    def tried(self, item_id: str) -> Scored:
+        """Return an item of the tail as exploration shows it."""
+        score = float(self.contents.model.popularity[self.contents.model.column[item_id]])
+        return Scored(item_id, score, EXPLORATION, "few know it yet: something new to try")
+
     def _popular_item(self, place: int) -> Scored:
         model = self.contents.model
         return Scored(model.items[place], float(model.popularity[place]), "popularity", "popular with all listeners")
@@ -172,7 +188,7 @@ def load(root: Path, version: str) -> Bundle:
         raise IntegrityError(
             f"model bundle {version} cannot be read: {error}; train again, or promote another one"
         ) from error
-    if not _agrees(_probe(bundle.contents.model), manifest["probe"]):
+    if not agrees(probe(bundle.contents.model), manifest["probe"]):
         raise IntegrityError(f"model bundle {version} does not give its known answers: it must not serve")
     return bundle
 
@@ -193,7 +209,7 @@ def champion(root: Path) -> str | None:
 def release(root: Path, version: str) -> None:
     """Mark a version as let pass by the gate; it serves once it is promoted."""
     load(root, version)
-    _point(root, "released", version)
+    point(root, "released", version)
 
 
 def promote(root: Path, version: str) -> None:
@@ -207,8 +223,8 @@ def promote(root: Path, version: str) -> None:
     if current == version:
         return
     if current is not None:
-        _point(root, "previous", current)
-    _point(root, "champion", version)
+        point(root, "previous", current)
+    point(root, "champion", version)
 
 
 def versions(root: Path) -> list[str]:
@@ -226,7 +242,8 @@ def prune(root: Path, *, keep: int = KEPT) -> list[str]:
     return gone
 
 
-def _point(root: Path, name: Pointer, version: str) -> None:
+def point(root: Path, name: Pointer, version: str) -> None:
+    """Let a pointer name a version, in one step; whether that may serve is the caller's to know."""
     handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=root)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(version + "\n")
@@ -253,7 +270,8 @@ def _facts(version: str, created_at: datetime, contents: Contents) -> dict[str, 
         "metrics": dict(contents.metrics),
         "cutoff": contents.cutoff,
         "data_until": contents.data_until,
-        "probe": _probe(contents.model),
+        "listens": contents.listens,
+        "probe": probe(contents.model),
     }
 
 
@@ -262,28 +280,8 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         model=read_model(folder, "model"),
         holdout=read_model(folder, "holdout"),
         names=json.loads((folder / "names.json").read_text("utf-8")),
+        listens=manifest.get("listens", 0),
         **{name: manifest[name] for name in ("recipe", "settings", "metrics", "cutoff", "data_until")},
     )
     created_at = datetime.fromisoformat(manifest["created_at"])
     return Bundle(version=manifest["version"], created_at=created_at, contents=contents)
-
-
-def _probe(model: FittedModel) -> list[dict[str, Any]]:
-    """Return what the model answers to a made-up listener of its most popular items."""
-    heard = model.by_popularity[:_PROBE_HISTORY]
-    answers = model.fold_in(
-        heard, np.ones(len(heard), dtype=np.float32), k=_PROBE_ANSWERS, exclude=np.empty(0, dtype=np.int64)
-    )
-    return [{"item_id": model.items[place], "score": score} for place, score, _ in answers]
-
-
-def _agrees(ours: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]) -> bool:
-    """Compare answers: the same scores within float32, the same items but where scores are that close."""
-    ours, known = list(ours), list(known)
-    return (
-        len(ours) == len(known)
-        and all(
-            np.isclose(mine["score"], its["score"], rtol=1e-4, atol=1e-7) for mine, its in zip(ours, known, strict=True)
-        )
-        and {entry["item_id"] for entry in ours} == {entry["item_id"] for entry in known}
-    )

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _KINDS: Final = {**FIRST_STAGE_KINDS, TwoStage.kind: TwoStage}
 
 
-
 def save_model(folder: Path, name: str, model: FittedModel) -> None:
     """Write a model as `<name>.npz` and `<name>.json`."""
     state = model.state()

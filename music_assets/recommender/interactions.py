@@ -6,7 +6,7 @@ import io
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from scipy import sparse
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import psycopg
@@ -142,14 +142,21 @@ class Counted:
 
 def read_listens(connection: psycopg.Connection[Any]) -> Iterator[pa.RecordBatch]:
     """Stream `marts.fct_listens` as Arrow batches: one row per listen, time in microseconds since 1970."""
-    with connection.cursor() as cursor, cursor.copy(_QUERY) as copy:
+    yield from read_copy(connection, _QUERY, _COLUMNS)
+
+
+def read_copy(
+    connection: psycopg.Connection[Any], query: LiteralString, kinds: Mapping[str, pa.DataType]
+) -> Iterator[pa.RecordBatch]:
+    """Stream what a `copy (…) to stdout (format csv)` gives as Arrow batches of these columns."""
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
         source = io.BufferedReader(_CopyStream(copy), 1 << 20)
         try:
             yield from csv.open_csv(
                 source,
-                read_options=csv.ReadOptions(column_names=list(_COLUMNS), block_size=1 << 22),
+                read_options=csv.ReadOptions(column_names=list(kinds), block_size=1 << 22),
                 parse_options=csv.ParseOptions(newlines_in_values=True),
-                convert_options=csv.ConvertOptions(column_types=_COLUMNS),
+                convert_options=csv.ConvertOptions(column_types=dict(kinds)),
             )
         except pa.ArrowInvalid as error:
             if "Empty CSV" not in str(error):

@@ -18,6 +18,7 @@ from music_assets.recommender.models.knn import ItemKnn
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.models.walk import Walk
+from music_assets.recommender.names import EASE, GF_CF, IALS, ITEM_KNN, POPULARITY, RP3BETA
 from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
 
@@ -198,24 +199,17 @@ def _popularity(trial: optuna.Trial) -> Model:
     return Popularity(trial.suggest_categorical("half_life_days", (90.0, 30.0, 7.0)))
 
 
-POPULARITY: Final = Popularity.name
-EASE: Final = Ease.name
-TWO_STAGE: Final = "two_stage"
-
 _RECIPES: Final = {
     recipe.name: recipe
     for recipe in (
         Recipe(POPULARITY, Popularity(), _popularity),
         Recipe(EASE, Ease(), _ease),
-        Recipe(Als.name, Als(), _als),
-        Recipe(Walk.name, Walk(), _walk),
-        Recipe(ItemKnn.name, ItemKnn(), _knn),
-        Recipe(Spectral.name, Spectral(), _spectral),
+        Recipe(IALS, Als(), _als),
+        Recipe(RP3BETA, Walk(), _walk),
+        Recipe(ITEM_KNN, ItemKnn(), _knn),
+        Recipe(GF_CF, Spectral(), _spectral),
     )
 }
-
-FIRST_STAGE: Final = (EASE, Als.name, Walk.name, ItemKnn.name, Spectral.name)
-"""The recipes whose proposals the second stage orders; the first one explains."""
 
 
 def recipe(name: str) -> Recipe:

@@ -15,7 +15,8 @@ import structlog
 from scipy import sparse
 
 from music_assets.recommender.interactions import Counted
-from music_assets.recommender.recipes import FIRST_STAGE, MAX_JUDGES, Part, recipe
+from music_assets.recommender.names import FIRST_STAGE
+from music_assets.recommender.recipes import MAX_JUDGES, Part, recipe
 from music_assets.recommender.trees import grow
 from music_assets.recommender.two_stage import Examples, TwoStage, examples, feature_names
 

@@ -9,57 +9,32 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import structlog
-from scipy import sparse
 
-from music_assets.recommender import bundle
-from music_assets.recommender.files import read_model, replaced, save_model
-from music_assets.recommender.gate import Champion, Verdict, judge
+from music_assets.recommender import bundle, releases
+from music_assets.recommender.candidates import Candidate, fingerprint, measured, read, save, saved
+from music_assets.recommender.files import replaced
+from music_assets.recommender.gate import Champion, Limit, Verdict, judge, refused
 from music_assets.recommender.interactions import Interactions
-from music_assets.recommender.metrics import PER_LISTENER, Evaluation, Interval, difference, evaluate
-from music_assets.recommender.recipes import EASE, POPULARITY, K, recipe
+from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
+from music_assets.recommender.metrics import Interval, difference
+from music_assets.recommender.names import EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
+from music_assets.recommender.ranking import fitted_again, second_stage
+from music_assets.recommender.recipes import K, recipe
 from music_assets.recommender.split import Split, cutoff_of, split_at
 from streaming.errors import IntegrityError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from music_assets.recommender.models.base import FittedModel
+    from music_assets.recommender.releases import Withdrawal
 
-CANDIDATES: Final = (POPULARITY, EASE)
-CHALLENGER: Final = EASE
-"""The recipe that asks to serve; popularity serves where it is refused and nothing better served before."""
+NEEDED: Final = (POPULARITY, EASE)
+"""Candidates that every release is judged by: the floor, and what asks to serve where there is no second stage."""
 
-_FACTS: Final = ("recipe", "settings", "cutoff", "data")
 _log: Final = structlog.get_logger()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A recipe fitted up to the cut-off and measured after it.
-
-    Attributes:
-        recipe: its name.
-        settings: what it picked.
-        cutoff: where the test part began, microseconds since 1970.
-        data: names the listens it saw.
-        holdout: the fitted model.
-        evaluation: its metrics.
-        history: what the listeners under test had heard, as in `Split`.
-        test: what they heard anew, as in `Split`.
-    """
-
-    recipe: str
-    settings: dict[str, Any]
-    cutoff: int
-    data: str
-    holdout: FittedModel
-    evaluation: Evaluation
-    history: Any
-    test: Any
 
 
 @dataclass(frozen=True)
@@ -127,44 +102,59 @@ class Workshop:
             recipe=name,
             settings=asdict(model),
             cutoff=split.cutoff,
-            data=_fingerprint(split),
+            data=fingerprint(split),
             holdout=holdout,
-            evaluation=_measure(holdout, split.history, split.test),
+            evaluation=measured(holdout, split.history, split.test),
             history=split.history,
             test=split.test,
         )
         with replaced(self._work / name) as folder:
-            _save_candidate(folder, candidate)
+            save(folder, candidate)
         return candidate
+
+    def rank(self) -> Candidate | str:
+        """Grow the second stage over the candidates of these listens and measure it like one of them.
+
+        Returns:
+            The candidate, or a sentence that says why there is none; then an older one does not ask to serve.
+        """
+        split, candidates = self.split(), self._candidates()
+        stages = {name: candidates[name] for name in FIRST_STAGE if name in candidates}
+        found = second_stage(split, stages)
+        with replaced(self._work / TWO_STAGE) as folder:
+            if not isinstance(found, str):
+                save(folder, found)
+        return found
 
     def leaderboard(self) -> list[Row]:
         """Return all candidates and the champion on the same listeners, the best first."""
         candidates = self._candidates()
-        measured = {name: candidate.evaluation for name, candidate in candidates.items()}
+        judged = {name: candidate.evaluation for name, candidate in candidates.items()}
         champion = self._judged_champion(candidates)
         if champion:
-            measured[f"champion ({champion.name})"] = champion.evaluation
-        floor = measured[POPULARITY].ndcg
-        rows = [Row(name, entry.means(), difference(entry.ndcg, floor)) for name, entry in measured.items()]
+            judged[f"champion ({champion.name})"] = champion.evaluation
+        floor = judged[POPULARITY].ndcg
+        rows = [Row(name, entry.means(), difference(entry.ndcg, floor)) for name, entry in judged.items()]
         return sorted(rows, key=lambda row: -row.metrics[f"ndcg@{K}"])
 
-    def release(self, names: Mapping[str, str]) -> Outcome:
-        """Judge the challenger and mark what shall serve: its refit on everything, the champion, or popularity."""
+    def release(self, names: Mapping[str, str], *, accept_fewer_listens: bool = False) -> Outcome:
+        """Judge the challenger and mark what shall serve: its refit on everything, the champion, or popularity.
+
+        Args:
+            names: item id to what a person calls it.
+            accept_fewer_listens: a person says that the champion's listens are rightly gone.
+        """
         candidates = self._candidates()
-        challenger = candidates[CHALLENGER]
-        verdict = judge(
-            challenger.recipe,
-            challenger.evaluation,
-            candidates[POPULARITY].evaluation,
-            self._judged_champion(candidates),
-        )
-        served = self._champion()
-        if verdict.released:
-            version = self._refit(challenger, names)
-        elif served is None or served.contents.recipe == POPULARITY:
-            version = self._refit(candidates[POPULARITY], names)
-        else:
-            version = served.version
+        challenger, served = _challenger(candidates), self._champion()
+        champion = self._judged_champion(candidates)
+        floor, limits = candidates[POPULARITY], self._limits(candidates, champion, fewer=accept_fewer_listens)
+        verdict = judge(challenger.recipe, challenger.evaluation, floor.evaluation, champion, limits)
+        version = self._refit(challenger, names) if verdict.released else None
+        if version is not None and (problem := releases.problem(self.root, version)):
+            verdict, version = refused(verdict, challenger.recipe, problem), None
+        if version is None:
+            stays = served is not None and (served.contents.recipe != POPULARITY or self._taken_back(floor))
+            version = served.version if served is not None and stays else self._refit(floor, names)
         bundle.release(self.root, version)
         outcome = Outcome(verdict, version)
         with replaced(self._work / "outcome") as folder:
@@ -175,12 +165,18 @@ class Workshop:
         """Return what the last `release` said, in words; the intervals are in its metadata."""
         said = json.loads((self._work / "outcome" / "outcome.json").read_text("utf-8"))
         told = {name: said["verdict"][name] for name in ("released", "reason", "listeners", "metrics")}
-        return Outcome(Verdict(**told), said["version"])
+        limits = tuple(Limit(**each) for each in said["verdict"]["limits"])
+        return Outcome(Verdict(**told, limits=limits), said["version"])
 
     def _candidates(self) -> dict[str, Candidate]:
-        found = {name: _read_candidate(self._work / name, name) for name in CANDIDATES}
+        """Return the needed candidates, and of the others those that saw the same listens."""
+        found = {name: read(self._work / name, name) for name in NEEDED}
         if len({candidate.data for candidate in found.values()}) > 1:
             raise UnavailableError("the candidates saw different listens: materialise all recommender/candidates_*")
+        for name in (*FIRST_STAGE, TWO_STAGE):
+            if name not in found and saved(self._work / name):
+                other = read(self._work / name, name)
+                found.update({name: other} if other.data == found[POPULARITY].data else {})
         return found
 
     def _champion(self) -> bundle.Bundle | None:
@@ -197,17 +193,37 @@ class Workshop:
         served = self._champion()
         if served is None or served.contents.recipe == POPULARITY:
             return None
-        name, challenger = served.contents.recipe, candidates[CHALLENGER]
-        if name != CHALLENGER and name in candidates:
+        name, challenger = served.contents.recipe, _challenger(candidates)
+        if name != challenger.recipe and name in candidates:
             return Champion(name=name, evaluation=candidates[name].evaluation, same_recipe=False)
         aligned = served.contents.holdout.aligned(challenger.holdout.items)
-        evaluation = _measure(aligned, challenger.history, challenger.test)
-        return Champion(name=served.version, evaluation=evaluation, same_recipe=name == CHALLENGER)
+        evaluation = measured(aligned, challenger.history, challenger.test)
+        return Champion(name=served.version, evaluation=evaluation, same_recipe=name == challenger.recipe)
+
+    def _limits(self, candidates: Mapping[str, Candidate], champion: Champion | None, *, fewer: bool) -> list[Limit]:
+        challenger, floor, served = _challenger(candidates), candidates[POPULARITY], self._champion()
+        times = self.listens().time
+        opponent = Opponent(name=POPULARITY, evaluation=floor.evaluation)
+        if champion is not None and served is not None:
+            known, cutoff = (0 if fewer else served.contents.listens), served.contents.cutoff
+            opponent = Opponent(name=served.version, evaluation=champion.evaluation, cutoff=cutoff, listens=known)
+        model, history, popularity = challenger.holdout, challenger.history, floor.holdout.popularity
+        return [
+            *of_slices(challenger.evaluation, opponent, history, popularity),
+            of_coverage(challenger.evaluation, opponent),
+            of_latency(model, history),
+            *of_listens(times, opponent),
+            of_withdrawal(self._taken_back(challenger)),
+        ]
+
+    def _taken_back(self, candidate: Candidate) -> Withdrawal | None:
+        until = int(self.listens().time.max())
+        return releases.withdrawn_like(self.root, candidate.recipe, candidate.settings, data_until=until)
 
     def _refit(self, candidate: Candidate, names: Mapping[str, str]) -> str:
         listens = self.listens()
         contents = bundle.Contents(
-            model=recipe(candidate.recipe).build(candidate.settings).fit(listens),
+            model=fitted_again(candidate, listens),
             holdout=candidate.holdout,
             recipe=candidate.recipe,
             settings=candidate.settings,
@@ -215,39 +231,11 @@ class Workshop:
             cutoff=candidate.cutoff,
             data_until=int(listens.time.max()),
             names=names,
+            listens=int((listens.time < candidate.cutoff).sum()),
         )
         return bundle.write(self.root, contents)
 
 
-def _measure(model: FittedModel, history: Any, test: Any) -> Evaluation:
-    return evaluate(model.recommend(history, k=K), test, k=K, items=len(model.items))
-
-
-def _fingerprint(split: Split) -> str:
-    return f"{len(split.train)} listens before {split.cutoff}, {split.test.nnz} new items of {split.listeners} after"
-
-
-def _save_candidate(folder: Path, candidate: Candidate) -> None:
-    save_model(folder, "holdout", candidate.holdout)
-    sparse.save_npz(folder / "history.npz", candidate.history)
-    sparse.save_npz(folder / "test.npz", candidate.test)
-    judged = candidate.evaluation
-    arrays = {field: getattr(judged, field) for field in PER_LISTENER}
-    np.savez(folder / "evaluation.npz", k=judged.k, coverage=judged.coverage, **arrays)
-    facts = {name: getattr(candidate, name) for name in _FACTS}
-    (folder / "candidate.json").write_text(json.dumps(facts), "utf-8")
-
-
-def _read_candidate(folder: Path, name: str) -> Candidate:
-    if not folder.exists():
-        raise UnavailableError(f"there is no candidate {name} yet: materialise recommender/candidates_{name} first")
-    with np.load(folder / "evaluation.npz", allow_pickle=False) as arrays:
-        judged = {field: arrays[field] for field in PER_LISTENER}
-        evaluation = Evaluation(k=int(arrays["k"]), coverage=float(arrays["coverage"]), **judged)
-    return Candidate(
-        holdout=read_model(folder, "holdout"),
-        history=sparse.load_npz(folder / "history.npz"),
-        test=sparse.load_npz(folder / "test.npz"),
-        evaluation=evaluation,
-        **json.loads((folder / "candidate.json").read_text("utf-8")),
-    )
+def _challenger(candidates: Mapping[str, Candidate]) -> Candidate:
+    """Return what asks to serve; popularity serves where it is refused and nothing better served before."""
+    return candidates.get(TWO_STAGE, candidates[EASE])

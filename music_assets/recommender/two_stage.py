@@ -125,9 +125,7 @@ class TwoStage(FittedModel):
         found = propose(rated, history, self.popularity, per_model=self.per_model)
         if len(found.row):
             threads = 1 if history.shape[0] == 1 else 0
-            scores[found.row, found.column] = self._booster.predict(
-                found.features, raw_score=True, num_threads=threads
-            )
+            scores[found.row, found.column] = self._booster.predict(found.features, raw_score=True, num_threads=threads)
         return scores
 
     def reasons(

@@ -33,6 +33,10 @@ NAMED: Final = 20
 _NULL, _BETWEEN, _ELEMENT = "\x01", "\x1e", "\x1f"
 _EPOCH: Final = date(1970, 1, 1)
 _HEAD: Final = "('x' || left(md5({}), 16))::bit(64)::bigint"
+_LIST_BITS: Final = """(
+    select case when {0} is not null then coalesce(string_agg(coalesce({1}, chr(1)), chr(31) order by place), '') end
+    from unnest({0}) with ordinality as one (each, place)
+)"""
 _BITS: Final = "('x' || encode(float8send({}), 'hex'))::bit(64)::bigint::text"
 
 Days = dict[date, tuple[int, int]]
@@ -120,7 +124,10 @@ def _text(column: pa.Array) -> pa.Array:
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     kind = column.type
     if pa.types.is_list(kind):
-        values = pc.fill_null(pc.cast(column.flatten(), pa.string()), _NULL)
+        flat = column.flatten()
+        # PostgreSQL and Arrow spell a number differently: its bits are compared.
+        flat = flat.view(pa.int64()) if pa.types.is_floating(flat.type) else flat
+        values = pc.fill_null(pc.cast(flat, pa.string()), _NULL)
         lengths = pc.fill_null(pc.list_value_length(column), 0)
         bounds = pa.concat_arrays([pa.array([0], pa.int32()), pc.cast(pc.cumulative_sum(lengths), pa.int32())])
         joined = pc.binary_join(pa.ListArray.from_arrays(bounds, values), _ELEMENT)
@@ -138,7 +145,9 @@ def _row_hash(table: Table) -> sql.Composable:
     parts = []
     for field in table.schema:
         name = f'"{field.name}"'
-        if pa.types.is_list(field.type):
+        if pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
+            text = _LIST_BITS.format(name, _BITS.format("each"))
+        elif pa.types.is_list(field.type):
             text = f"array_to_string({name}, chr(31), chr(1))"
         elif pa.types.is_timestamp(field.type):
             text = f"(extract(epoch from {name}) * 1000000)::bigint::text"
@@ -231,12 +240,15 @@ _MARTS: Final[dict[str, str]] = {
             full outer join (
                 select recommendation_id, min(user_id) as user_id, min(shown_at) as shown_at,
                     min(model_version) as model_version, array_agg(source order by position) as sources,
-                    array_agg(reason order by position) as reasons
+                    array_agg(reason order by position) as reasons, min(experiment) as experiment, min(arm) as arm,
+                    array_agg(propensity order by position) filter (where propensity is not null) as propensities
                 from marts.fct_recommendations group by recommendation_id
             ) as facts on stored.event_id = facts.recommendation_id
             where coalesce(cardinality(stored.item_ids), 0) > 0
-                and (stored.user_id, stored.timestamp, stored.model_version, stored.sources, stored.reasons)
-                is distinct from (facts.user_id, facts.shown_at, facts.model_version, facts.sources, facts.reasons)
+                and (stored.user_id, stored.timestamp, stored.model_version, stored.sources, stored.reasons,
+                    stored.experiment, stored.arm, stored.propensities)
+                is distinct from (facts.user_id, facts.shown_at, facts.model_version, facts.sources, facts.reasons,
+                    facts.experiment, facts.arm, facts.propensities)
         """,
         "marts.fct_interactions": """
             select coalesce(met.user_id, facts.user_id) || ' ' || coalesce(met.item_id, facts.item_id),

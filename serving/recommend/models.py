@@ -1,4 +1,4 @@
-"""The bundle that serves: follows the champion pointer and changes over without a request noticing."""
+"""The bundles that serve: follow their pointers and change over without a request noticing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streaming.errors import IntegrityError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from music_assets.recommender.bundle import Bundle
+    from music_assets.recommender.bundle import Bundle, Pointer
     from serving.metrics import Metrics
 
 _POLL_SECONDS: Final = 1.0
@@ -24,43 +24,84 @@ _RETRY_SECONDS: Final = 10.0
 _log = structlog.get_logger()
 
 
-class Models:
-    """Holds one immutable bundle; a request takes the reference once and keeps it to its end."""
+class Followed:
+    """Holds the one immutable bundle that a pointer names, or the last good one."""
 
-    def __init__(self, root: Path, metrics: Metrics) -> None:
+    def __init__(self, root: Path, name: Pointer) -> None:
         self.current: Bundle | None = None
         self.known = False
         self.error: str | None = None
         self._root = root
-        self._metrics = metrics
+        self._name = name
         self._refused: str | None = None
         self._retry_at = 0.0
 
-    async def watch(self) -> None:
-        """Follow the pointer, for ever."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(_POLL_SECONDS)
-
-    async def refresh(self) -> None:
-        """Change over if the pointer moved to a bundle that proves whole; else the last good one goes on."""
+    async def refresh(self) -> bool:
+        """Change over if the pointer moved to a bundle that proves whole; return whether it did."""
         try:
-            version = await asyncio.to_thread(bundle.champion, self._root)
+            version = await asyncio.to_thread(bundle.pointer, self._root, self._name)
         except OSError as error:
-            self.error, self.known = f"the champion pointer cannot be read: {type(error).__name__}", True
-            return
+            self.error, self.known = f"the {self._name} pointer cannot be read: {type(error).__name__}", True
+            return False
         if version is None or (self.current is not None and version == self.current.version):
-            self.known, self.error = True, None
-            return
+            self._settle(version)
+            return False
         if version == self._refused and time.monotonic() < self._retry_at:
-            return
+            return False
         try:
             loaded = await asyncio.to_thread(bundle.load, self._root, version)
         except (IntegrityError, OSError) as error:
             self._refused, self._retry_at = version, time.monotonic() + _RETRY_SECONDS
             self.error, self.known = str(error), True
-            _log.exception("bundle refused", version=version)
-            return
+            _log.exception("bundle refused", version=version, pointer=self._name)
+            return False
         self.current, self.known, self.error = loaded, True, None
-        self._metrics.model(loaded.version)
-        _log.info("bundle serves", version=loaded.version)
+        _log.info("bundle serves", version=loaded.version, pointer=self._name)
+        return True
+
+    def _settle(self, version: str | None) -> None:
+        # A challenger ends with its pointer; a champion only gives way to another one.
+        if version is None and self._name == "challenger":
+            self.current = None
+        self.known, self.error = True, None
+
+
+class Models:
+    """The champion and the challenger; a request takes a reference once and keeps it to its end."""
+
+    def __init__(self, root: Path, metrics: Metrics) -> None:
+        self._champion = Followed(root, "champion")
+        self._challenger = Followed(root, "challenger")
+        self._metrics = metrics
+
+    @property
+    def current(self) -> Bundle | None:
+        """The champion."""
+        return self._champion.current
+
+    @property
+    def challenger(self) -> Bundle | None:
+        """What is tried beside it."""
+        return self._challenger.current
+
+    @property
+    def known(self) -> bool:
+        """Whether the champion's pointer was read."""
+        return self._champion.known
+
+    @property
+    def error(self) -> str | None:
+        """Why the bundle that a pointer names does not serve, the champion's first."""
+        return self._champion.error or self._challenger.error
+
+    async def watch(self) -> None:
+        """Follow the pointers, for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def refresh(self) -> None:
+        """Follow both pointers once; the last good bundle goes on where the new one does not load."""
+        if await self._champion.refresh() and self.current is not None:
+            self._metrics.model(self.current.version)
+        await self._challenger.refresh()

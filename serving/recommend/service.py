@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -11,14 +10,15 @@ from uuid import uuid4
 import structlog
 
 from music_assets.recommender.bundle import Scored
-from serving.recommend.schemas import RecommendationAnswer, RecommendedItem, Rung
+from serving.recommend.choice import ANONYMOUS, Choice, Listener
+from serving.recommend.schemas import RecommendationAnswer, RecommendedItem
 from streaming.errors import UnavailableError
 from streaming.events import RecommendationEvent
 from streaming.outgoing import Outgoing
 from streaming.tables import TRENDING_1H
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from music_assets.recommender.bundle import Bundle
     from serving.cache import Cache
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from serving.events.service import Outbox
     from serving.identity.service import Identity
     from serving.metrics import Metrics
-    from serving.recommend.models import Models
+    from serving.recommend.trial import Trial, Turn
     from serving.trending.store import TrendingView
-
-ANONYMOUS: Final = "anonymous"
-"""Listener id of an exposure to somebody without one: a reading makes no identity."""
 
 NO_MODEL: Final = "none"
 TOPIC: Final = "music_recommendations"
@@ -42,24 +39,6 @@ _POPULARITY: Final = "popularity"
 _FRESH: Final = timedelta(minutes=TRENDING_1H.stale_after_minutes)
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listener:
-    """What is known of who asks; `degraded` when something is not known only because a part is away."""
-
-    listener_id: str
-    history: Mapping[str, float]
-    degraded: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What a rung of the ladder offers."""
-
-    rung: Rung
-    as_of: datetime
-    items: Sequence[Scored]
 
 
 def listed(items: Iterable[Scored], names: Mapping[str, str]) -> list[RecommendedItem]:
@@ -106,10 +85,10 @@ class Recommender:
     """Recommends to a listener."""
 
     def __init__(
-        self, models: Models, *, identity: Identity, cache: Cache, trending: TrendingView, names: Names,
+        self, trial: Trial, *, identity: Identity, cache: Cache, trending: TrendingView, names: Names,
         exposures: Exposures, metrics: Metrics,
     ) -> None:  # fmt: skip
-        self._models = models
+        self._trial = trial
         self._identity = identity
         self._cache = cache
         self._trending = trending
@@ -124,25 +103,19 @@ class Recommender:
             UnavailableError: there is neither a model nor a chart yet.
         """
         listener = await self._listener(user_id)
-        bundle = self._models.current
-        choice = self._choose(bundle, listener.history, k)
+        recommendation_id, turn = str(uuid4()), self._trial.turn(listener.listener_id)
+        choice = self._choose(turn.bundle, listener.history, k)
         if choice is None:
             raise UnavailableError("there is nothing to recommend yet: no model was released and nothing is trending")
-        now = datetime.now(UTC)
-        recommendation_id = str(uuid4())
-        await self._exposures.publish(
-            RecommendationEvent(
-                event_id=recommendation_id, user_id=listener.listener_id, timestamp=now,
-                model_version=bundle.version if bundle else NO_MODEL, rung=choice.rung,
-                item_ids=[item.item_id for item in choice.items], sources=[item.source for item in choice.items],
-                reasons=[item.reason for item in choice.items],
-            )
-        )  # fmt: skip
+        self._trial.shadow(turn, choice, listener.history, k=k)
+        seed = f"{recommendation_id} {listener.listener_id}"
+        choice = self._trial.explored(choice, turn.bundle, listener.history, seed=seed)
+        await self._exposures.publish(_exposure(recommendation_id, listener, turn, choice))
         self._metrics.served(choice.rung)
+        version = turn.bundle.version if turn.bundle else None
         return RecommendationAnswer(
-            recommendation_id=recommendation_id, rung=choice.rung, model_version=bundle.version if bundle else None,
-            as_of=choice.as_of, degraded=listener.degraded or bundle is None,
-            items=listed(choice.items, self._names.value),
+            recommendation_id=recommendation_id, rung=choice.rung, model_version=version, as_of=choice.as_of,
+            degraded=listener.degraded or version is None, items=listed(choice.items, self._names.value),
         )  # fmt: skip
 
     async def _listener(self, user_id: str) -> Listener:
@@ -173,3 +146,19 @@ class Recommender:
         if bundle is not None and (items := bundle.popular(k=k, exclude=history.keys())):
             return Choice(rung="popular", as_of=bundle.created_at, items=items)
         return None
+
+
+def _exposure(recommendation_id: str, listener: Listener, turn: Turn, choice: Choice) -> RecommendationEvent:
+    return RecommendationEvent(
+        event_id=recommendation_id,
+        user_id=listener.listener_id,
+        timestamp=datetime.now(UTC),
+        model_version=turn.bundle.version if turn.bundle else NO_MODEL,
+        rung=choice.rung,
+        item_ids=[item.item_id for item in choice.items],
+        sources=[item.source for item in choice.items],
+        reasons=[item.reason for item in choice.items],
+        experiment=turn.experiment,
+        arm=turn.arm,
+        propensities=None if choice.propensities is None else list(choice.propensities),
+    )

@@ -49,6 +49,7 @@ def plant(lake: Lake) -> None:
             "event_id": "answer", "user_id": "u2", "timestamp": NOON + day - second,
             "item_ids": ["artist:7", "artist:1", "track:99", "track:5"],
             "sources": ["als", "als", "popular", "popular"], "reasons": ["a", "b", "c", "d"],
+            "experiment": "first", "arm": "challenger", "propensities": [0.95, 0.95, 0.1 / 3, 1.0],
         },
     )  # fmt: skip
     write(lake, "catalog_artists", {"item_id": "artist:1", "name": "One"})

@@ -97,6 +97,12 @@ def test_the_last_rating_is_marked(marts: Connection) -> None:
     assert select(marts, query) == [("low", 1.0, False), ("high", 5.0, True)]
 
 
+def test_a_recommendation_knows_its_arm_and_propensity(marts: Connection) -> None:
+    query = "select experiment, arm, propensity from marts.fct_recommendations order by position"
+
+    assert select(marts, query) == [("first", "challenger", each) for each in (0.95, 0.95, 0.1 / 3, 1.0)]
+
+
 def test_a_recommendation_knows_whether_a_listen_followed(marts: Connection) -> None:
     shown = select(
         marts, "select position, item_id, source, reason, listened_within_day from marts.fct_recommendations order by 1"

@@ -40,6 +40,8 @@ def planted(tmp_path: Path) -> Lake:
         ("update silver.events_ratings set rating = 4.999999 where event_id = 'high'", "silver.events_ratings", LATER,
          "high"),
         ("update silver.recommendation_events set reasons[2] = 'x'", "silver.recommendation_events", LATER, "answer"),
+        ("update silver.recommendation_events set propensities[3] = 0.0333333", "silver.recommendation_events", LATER,
+         "answer"),
         ("update silver.catalog_songs set name = 'sonG' where item_id = 'track:1'", "silver.catalog_songs",
          date(1970, 1, 1), "track:1"),
         ("delete from intermediate.int_listens_deduplicated where event_id = 'album'",
@@ -50,6 +52,7 @@ def planted(tmp_path: Path) -> Lake:
         ("update marts.fct_listens set context = 'other' where event_id = 'led'", "marts.fct_listens", LATER, "led"),
         ("update marts.fct_ratings set rating = 2 where event_id = 'low'", "marts.fct_ratings", FIRST, "low"),
         ("delete from marts.fct_recommendations where position = 2", "marts.fct_recommendations", LATER, "answer"),
+        ("update marts.fct_recommendations set arm = 'champion'", "marts.fct_recommendations", LATER, "answer"),
         ("update marts.fct_interactions set views = 3 where views = 2", "marts.fct_interactions", FIRST, "u1 track:1"),
     ],
 )  # fmt: skip

@@ -13,10 +13,10 @@ from pydantic import SecretStr
 from music_assets.defs.online import assets as online
 from music_assets.defs.online import checks as online_checks
 from music_assets.defs.recommender import assets, checks
-from music_assets.recommender import bundle, features
+from music_assets.recommender import bundle, features, releases
 from music_assets.resources import PlatformResource
 from tests.recommender.marts import create_marts, plant
-from tests.recommender.worlds import shuffled, tastes
+from tests.recommender.worlds import DAY, START, shuffled, tastes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ DEFINITIONS = [
 def here(
     make_settings: Callable[..., Settings], database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    settings = make_settings(database_url=SecretStr(database_url), redis_url=redis_url)
+    settings = make_settings(database_url=SecretStr(database_url), redis_url=redis_url, mlflow_tracking_uri="off")
     monkeypatch.setattr("music_assets.resources.settings", lambda: settings)
     with psycopg.connect(database_url) as connection:
         connection.execute("drop schema if exists marts cascade")
@@ -83,6 +83,8 @@ def test_from_the_marts_to_what_the_api_follows(here: Settings) -> None:
     assert champion["released"], champion["reason"]
     board = outcome(result, "recommender__leaderboard")
     assert board["leaderboard"].count("\n") == 3
+    assert board["picture"].startswith("![NDCG over popularity, with its interval](data:image/svg+xml;base64,")
+    assert champion["limits"].count("| holds |") == len(champion["limits"].splitlines()) - 2 > 3
     assert board["models"]["ease"]["ndcg@10"] > 2 * board["models"]["popularity"]["ndcg@10"]
     served = bundle.load(here.model_root, str(bundle.champion(here.model_root)))
     assert served.version == champion["version"]
@@ -109,7 +111,28 @@ def test_a_refused_model_says_why_and_the_champion_serves_on(here: Settings) -> 
     assert not refused.passed
     assert refused.severity is dg.AssetCheckSeverity.WARN
     assert "refused" in str(refused.description)
+    told = outcome(result, "recommender__champion")
+    assert (told["released"], told["reason"]) == (False, refused.description)
     assert bundle.champion(here.model_root) == before
+
+
+def test_a_rollback_outlasts_the_next_run_and_the_run_says_so(here: Settings) -> None:
+    assert run(here, tastes().before(START + 95 * DAY)).success
+    first = bundle.champion(here.model_root)
+    assert run(here, tastes()).success
+    second = bundle.champion(here.model_root)
+    releases.roll_back(here.model_root)
+    result = run(here, tastes())
+    assert result.success
+    assert bundle.champion(here.model_root) == first != second
+    assert f"it is {second} again, which was rolled back at" in outcome(result, "recommender__champion")["reason"]
+    bundle.release(here.model_root, str(second))
+    follows = dg.materialize(
+        [online.bundle, online_checks.api_follows_the_released_bundle], resources={"platform": PlatformResource()}
+    )
+    assert f"{second} was rolled back at" in outcome(follows, "online__bundle")["refused"]
+    assert bundle.champion(here.model_root) == first
+    assert evaluations(follows)["api_follows_the_released_bundle"].passed
 
 
 def test_a_leak_stops_the_training(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

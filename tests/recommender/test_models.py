@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from music_assets.recommender.interactions import Interactions
-from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, one_history, top, weigh
+from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.knn import ItemKnn

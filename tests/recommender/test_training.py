@@ -8,8 +8,9 @@ import pytest
 
 from music_assets.recommender import bundle
 from music_assets.recommender.metrics import Interval
-from music_assets.recommender.recipes import EASE, POPULARITY, recipe
-from music_assets.recommender.training import CANDIDATES, Outcome, Workshop
+from music_assets.recommender.names import EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
+from music_assets.recommender.recipes import recipe
+from music_assets.recommender.training import NEEDED, Outcome, Workshop
 from streaming.errors import ConfigurationError, UnavailableError
 from tests.recommender.worlds import DAY, START, listens, shuffled, tastes
 
@@ -23,7 +24,7 @@ def a_day(root: Path, world: Interactions) -> Outcome:
     """Everything from listens to the moved pointer."""
     workshop = Workshop(root)
     workshop.prepare(world)
-    for name in CANDIDATES:
+    for name in NEEDED:
         workshop.train(name)
     outcome = workshop.release({})
     bundle.promote(root, outcome.version)
@@ -159,6 +160,30 @@ def test_each_missing_step_names_itself(tmp_path: Path) -> None:
 def test_settings_are_picked_on_the_training_part_alone() -> None:
     world = tastes()
     picked = recipe(EASE).tuned(world)
-    assert picked in recipe(EASE).grid
     assert recipe(EASE).tuned(world) == picked
-    assert recipe(EASE).tuned(tastes(listeners=5)) == recipe(EASE).grid[0], "too few listeners: the default"
+    assert recipe(EASE).tuned(tastes(listeners=5)) == recipe(EASE).first, "too few listeners: the default"
+
+
+def test_the_second_stage_asks_to_serve_where_it_can_be_grown(tmp_path: Path) -> None:
+    world = tastes(listeners=600)
+    workshop = Workshop(tmp_path)
+    workshop.prepare(world)
+    for name in (POPULARITY, *FIRST_STAGE):
+        workshop.train(name)
+    ranked = workshop.rank()
+    assert not isinstance(ranked, str), ranked
+    outcome = workshop.release({})
+    assert {row.model for row in workshop.leaderboard()} == {POPULARITY, *FIRST_STAGE, TWO_STAGE}
+    assert outcome.verdict.reason.startswith("two_stage is "), outcome.verdict.reason
+    served = bundle.load(tmp_path, outcome.version).contents
+    assert served.recipe == (TWO_STAGE if outcome.verdict.released else POPULARITY)
+    if outcome.verdict.released:
+        assert served.model.popularity.sum() > served.holdout.popularity.sum(), "refitted on everything"
+
+
+def test_too_little_to_grow_on_leaves_the_first_stage_to_ask(tmp_path: Path) -> None:
+    a_day(tmp_path, tastes())
+    ranked = Workshop(tmp_path).rank()
+    assert isinstance(ranked, str)
+    assert "are needed" in ranked
+    assert Workshop(tmp_path).release({}).verdict.reason.startswith("ease is ")

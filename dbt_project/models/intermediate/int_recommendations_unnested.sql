@@ -21,9 +21,12 @@ final as (
         coalesce(canonical.canonical_id, shown.item_id) as item_id,
         shown.source,
         shown.reason,
+        shown.propensity,
         recommendations.model_version,
         recommendations.rung,
         recommendations.context,
+        recommendations.experiment,
+        recommendations.arm,
         recommendations.shown_at
     from recommendations
     {{ unnest_shown('recommendations') }}

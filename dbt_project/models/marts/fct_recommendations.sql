@@ -95,6 +95,9 @@ final as (
         recommendations.model_version,
         recommendations.rung,
         recommendations.context,
+        recommendations.experiment,
+        recommendations.arm,
+        cast(recommendations.propensity as double precision) as propensity,
         clicked.recommendation_id is not null as is_clicked,
         followed.recommendation_id is not null as listened_within_day
     from recommendations

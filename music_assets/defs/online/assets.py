@@ -23,20 +23,18 @@ DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), w
     automation_condition=WHEN_CHECKED,
 )
 def bundle(platform: PlatformResource) -> dg.MaterializeResult[None]:
-    """The pointer that the API follows, one version: moved to what the gate released, with the way back kept."""
+    """The pointer that the API follows, one version: what the gate released, unless a person rolled that back since."""
     from music_assets.recommender import bundle as bundles
-    from streaming.errors import UnavailableError
+    from music_assets.recommender import releases
 
     root = platform.settings().model_root
-    released = bundles.pointer(root, "released")
-    if released is None:
-        raise UnavailableError("nothing was released yet: materialise recommender/champion first")
-    bundles.promote(root, released)
+    change = releases.follow(root)
     removed = bundles.prune(root)
     return dg.MaterializeResult(
         metadata={
-            "version": released,
+            "version": change.after,
             "previous": bundles.pointer(root, "previous") or "none",
+            "refused": change.refused or "nothing",
             "removed": dg.MetadataValue.json(removed),
         }
     )

@@ -12,14 +12,15 @@ _FRESH_SECONDS: Final = 10.0
 
 @dg.asset_check(asset=["online", "bundle"])
 def api_follows_the_released_bundle(platform: PlatformResource) -> dg.AssetCheckResult:
-    """The champion's pointer names the version that the gate released last."""
-    from music_assets.recommender import bundle
+    """The champion's pointer names the version that was released last, unless that was rolled back."""
+    from music_assets.recommender import bundle, releases
 
     root = platform.settings().model_root
     serves, released = bundle.champion(root), bundle.pointer(root, "released")
+    taken_back = released in {each.version for each in releases.withdrawn(root)}
     return dg.AssetCheckResult(
-        passed=serves is not None and serves == released,
-        description=f"{serves} serves, {released} was released",
+        passed=serves is not None and (serves == released or taken_back),
+        description=f"{serves} serves, {released} was released{' and rolled back' if taken_back else ''}",
     )
 
 

@@ -4,12 +4,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
+import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
+from music_assets.recommender.names import FIRST_STAGE
+from music_assets.recommender.picture import embedded, gains
+from music_assets.recommender.tracking import Run, Tracker
 from music_assets.resources import PlatformResource
 
 OWNERS: Final = ["team:platform"]
 DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
+
+class ChampionConfig(dg.Config):
+    """What a person may tell the gate."""
+
+    accept_fewer_listens: bool = pydantic.Field(
+        default=False, description="Listens that the champion learned from are rightly gone: do not refuse for it."
+    )
 
 
 @dg.asset(
@@ -41,6 +53,11 @@ def interactions(platform: PlatformResource) -> dg.MaterializeResult[None]:
     )
 
 
+def _tracker(platform: PlatformResource) -> Tracker:
+    settings = platform.settings()
+    return Tracker(uri=settings.tracking_uri, experiment=settings.mlflow_experiment_name, root=settings.tracking_root)
+
+
 def _candidate(name: str, description: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["recommender", f"candidates_{name}"],
@@ -56,9 +73,17 @@ def _candidate(name: str, description: str) -> dg.AssetsDefinition:
         from music_assets.recommender.training import Workshop
 
         trained = Workshop(platform.settings().model_root).train(name)
+        logged = Run(
+            name=name,
+            data=trained.data,
+            parameters=trained.settings,
+            metrics=trained.evaluation.means(),
+            tags={"step": "candidate", "cutoff": str(trained.cutoff)},
+        )
         return dg.MaterializeResult(
             metadata={
                 **trained.evaluation.means(),
+                "mlflow_run": _tracker(platform).log(logged),
                 "settings": dg.MetadataValue.json(trained.settings),
                 "test_listeners": trained.evaluation.listeners,
                 "items": len(trained.holdout.items),
@@ -74,11 +99,49 @@ candidates_popularity = _candidate(
 candidates_ease = _candidate(
     "ease", "EASE, each item predicted from the others, fitted up to the cut-off: the strongest neighbours per item."
 )
+candidates_ials = _candidate(
+    "ials", "iALS, fitted up to the cut-off: a vector per item; a listener's is solved from what was heard."
+)
+candidates_rp3beta = _candidate(
+    "rp3beta", "RP3beta, a walk from item to listener to item, fitted up to the cut-off: neighbours per item."
+)
+candidates_item_knn = _candidate(
+    "item_knn", "Cosine between items over their listeners, fitted up to the cut-off: neighbours per item."
+)
+candidates_gf_cf = _candidate(
+    "gf_cf", "GF-CF, a low-pass filter over who heard what, fitted up to the cut-off: neighbours and smooth vectors."
+)
+
+
+@dg.asset(
+    key=["recommender", "ranker"],
+    deps=[["recommender", f"candidates_{name}"] for name in ("popularity", *FIRST_STAGE)],
+    kinds={"lightgbm"},
+    automation_condition=WHEN_CHECKED,
+    group_name="recommender",
+    owners=OWNERS,
+    freshness_policy=DAILY,
+)
+def ranker(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """Trees that order what the candidates propose, grown on the last listens before the cut-off; they ask to serve."""
+    from music_assets.recommender.training import Workshop
+
+    found = Workshop(platform.settings().model_root).rank()
+    if isinstance(found, str):
+        return dg.MaterializeResult(metadata={"ranks": False, "reason": found})
+    return dg.MaterializeResult(
+        metadata={
+            "ranks": True,
+            **found.evaluation.means(),
+            "settings": dg.MetadataValue.json(found.settings),
+            "test_listeners": found.evaluation.listeners,
+        }
+    )
 
 
 @dg.asset(
     key=["recommender", "leaderboard"],
-    deps=[["recommender", "candidates_popularity"], ["recommender", "candidates_ease"]],
+    deps=[["recommender", "ranker"]],
     kinds={"numpy"},
     automation_condition=WHEN_CHECKED,
     group_name="recommender",
@@ -91,6 +154,12 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
 
     rows = Workshop(platform.settings().model_root).leaderboard()
     names = list(rows[0].metrics)
+    title = "NDCG over popularity, with its interval"
+    svg = gains(title, [(row.model, row.over_popularity) for row in rows])
+    figures = {f"{row.model.partition(' ')[0]}/{name}": value for row in rows for name, value in row.metrics.items()}
+    logged = Run(
+        name="leaderboard", data="", metrics=figures, tags={"step": "leaderboard"}, files={"leaderboard.svg": svg}
+    )
     header = f"| model | {' | '.join(names)} | NDCG over popularity |\n|{'---|' * (len(names) + 2)}\n"
     lines = [
         f"| {row.model} | {' | '.join(f'{row.metrics[name]:.4f}' for name in names)} | {row.over_popularity} |"
@@ -98,7 +167,9 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     ]
     return dg.MaterializeResult(
         metadata={
+            "picture": dg.MetadataValue.md(embedded(svg, title)),
             "leaderboard": dg.MetadataValue.md(header + "\n".join(lines)),
+            "mlflow_run": _tracker(platform).log(logged),
             "models": dg.MetadataValue.json({row.model: row.metrics for row in rows}),
             "dagster/row_count": len(rows),
         }
@@ -121,22 +192,60 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     owners=OWNERS,
     freshness_policy=DAILY,
 )
-def champion(platform: PlatformResource) -> dg.MaterializeResult[None]:
+def champion(config: ChampionConfig, platform: PlatformResource) -> dg.MaterializeResult[None]:
     """The one bundle that may serve: the challenger refitted on everything if the gate lets it, else what served."""
     from music_assets.recommender.interactions import read_names
+    from music_assets.recommender.limits import as_table
     from music_assets.recommender.training import Workshop
 
     with platform.connect() as connection:
         names = read_names(connection)
-    outcome = Workshop(platform.settings().model_root).release(names)
+    workshop = Workshop(platform.settings().model_root)
+    outcome = workshop.release(names, accept_fewer_listens=config.accept_fewer_listens)
+    logged = Run(
+        name=outcome.version,
+        data="",
+        metrics=outcome.verdict.metrics,
+        tags={"step": "release", "released": str(outcome.verdict.released), "reason": outcome.verdict.reason},
+        files={"limits.md": as_table(outcome.verdict.limits)},
+    )
     return dg.MaterializeResult(
         metadata={
+            "mlflow_run": _tracker(platform).log(logged),
             "version": outcome.version,
             "released": outcome.verdict.released,
             "reason": outcome.verdict.reason,
             "test_listeners": outcome.verdict.listeners,
             "over_popularity": str(outcome.verdict.over_popularity),
             "over_champion": str(outcome.verdict.over_champion),
+            "limits": dg.MetadataValue.md(as_table(outcome.verdict.limits)),
             **outcome.verdict.metrics,
+        }
+    )
+
+
+@dg.asset(
+    key=["recommender", "online_metrics"],
+    deps=[["marts", "fct_recommendations"]],
+    kinds={"postgres", "numpy"},
+    automation_condition=ON_CRON_DAILY,
+    group_name="recommender",
+    owners=OWNERS,
+    freshness_policy=DAILY,
+)
+def online_metrics(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """How the last four weeks' recommendations fared, by model, arm and place, and arm against arm with intervals."""
+    from music_assets.recommender import online
+
+    with platform.connect() as connection:
+        shown = online.read_exposures(connection)
+    lines, compared = online.lines(shown), online.comparisons(shown)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(lines),
+            "places": shown.num_rows,
+            "by_model": dg.MetadataValue.md(online.lines_table(lines)),
+            "by_place": dg.MetadataValue.json({f"{line.model} {line.arm}": line.by_place for line in lines}),
+            "arms": dg.MetadataValue.md(online.comparisons_table(compared)),
         }
     )

@@ -211,9 +211,7 @@ class AdditiveModel(FittedModel):
             return [Reason(None)] * len(columns)
         said = self.speaks(heard, weigh(counts, self.weighting).astype(np.float32), columns)
         loudest = said.argmax(axis=0)
-        return [
-            Reason(int(heard[row]) if said[row, place] > 0 else None) for place, row in enumerate(loudest.tolist())
-        ]
+        return [Reason(int(heard[row]) if said[row, place] > 0 else None) for place, row in enumerate(loudest.tolist())]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from scipy.linalg import lapack
 
 from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
 from music_assets.recommender.models.neighbours import ItemModel, strongest
+from music_assets.recommender.names import EASE
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Ease(Model):
         keep: neighbours kept for each item.
     """
 
-    name: ClassVar[str] = "ease"
+    name: ClassVar[str] = EASE
 
     strength: float = 100.0
     dropout: float = 0.0

@@ -15,6 +15,7 @@ from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from music_assets.recommender.models.base import AdditiveModel, Listening, Model, State, Weighting, selection, weigh
+from music_assets.recommender.names import IALS
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Als(Model):
         weighting: log of the counts, or whether heard at all; divided by its mean.
     """
 
-    name: ClassVar[str] = "ials"
+    name: ClassVar[str] = IALS
 
     factors: int = 128
     unheard: float = 0.02

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
 from music_assets.recommender.models.neighbours import ItemModel, strongest
+from music_assets.recommender.names import ITEM_KNN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class ItemKnn(Model):
         keep: neighbours kept for each item.
     """
 
-    name: ClassVar[str] = "item_knn"
+    name: ClassVar[str] = ITEM_KNN
 
     shrink: float = 10.0
     hub: float = 0.5

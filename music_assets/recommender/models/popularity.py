@@ -11,6 +11,7 @@ from scipy import sparse
 from music_assets.recommender.interactions import Interactions
 from music_assets.recommender.models.base import Listening, Model
 from music_assets.recommender.models.neighbours import ItemModel
+from music_assets.recommender.names import POPULARITY
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Popularity(Model):
         half_life_days: age at which a listener counts half; None: all count alike.
     """
 
-    name: ClassVar[str] = "popularity"
+    name: ClassVar[str] = POPULARITY
 
     half_life_days: float | None = None
 

@@ -20,6 +20,7 @@ from music_assets.recommender.models.base import (
     weigh,
 )
 from music_assets.recommender.models.neighbours import ItemModel, strongest
+from music_assets.recommender.names import GF_CF
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +103,7 @@ class Spectral(Model):
         keep: neighbours kept for each item in the linear part.
     """
 
-    name: ClassVar[str] = "gf_cf"
+    name: ClassVar[str] = GF_CF
 
     rank: int = 128
     smooth: float = 0.3

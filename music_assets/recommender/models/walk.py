@@ -10,6 +10,7 @@ from scipy import sparse
 
 from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
 from music_assets.recommender.models.neighbours import ItemModel, strongest
+from music_assets.recommender.names import RP3BETA
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Walk(Model):
         keep: neighbours kept for each item.
     """
 
-    name: ClassVar[str] = "rp3beta"
+    name: ClassVar[str] = RP3BETA
 
     alpha: float = 0.6
     beta: float = 0.4

@@ -137,7 +137,8 @@ def _times(message: dict[str, Any], now: datetime) -> Verdict | None:
 
 
 def _lists(message: dict[str, Any]) -> Verdict:
-    short = next(name for name in ("sources", "reasons") if len(message[name]) != len(message["item_ids"]))
+    lists = [name for name in ("sources", "reasons", "propensities") if message.get(name) is not None]
+    short = next(name for name in lists if len(message[name]) != len(message["item_ids"]))
     return Reason.OUT_OF_RANGE, short
 
 

@@ -17,9 +17,12 @@ renamed as (
         item_ids,
         sources,
         reasons,
+        propensities,
         model_version,
         rung,
         context,
+        experiment,
+        arm,
 
         ---------- timestamps
         timestamp as shown_at,
