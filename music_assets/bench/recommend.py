@@ -122,7 +122,7 @@ def _ranked(stacked: Stacked, problem: Problem) -> dict[str, NDArray[np.int64]]:
 
 
 def _sar(problem: Problem, k: int) -> dict[str, NDArray[np.int64]]:
-    if problem.times is None:
+    if problem.times is None or problem.times.time is None:
         return {}
     users = np.unique(problem.times.user)
     column = {int(item): place for place, item in enumerate(problem.train.items)}

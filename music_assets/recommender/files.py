@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from music_assets.recommender.models.base import State
+from music_assets.recommender.models.base import FittedModel, State
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.two_stage import FIRST_STAGE_KINDS, TwoStage
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from music_assets.recommender.models.base import FittedModel
-
-_KINDS: Final = {**FIRST_STAGE_KINDS, TwoStage.kind: TwoStage}
+_KINDS: Final[dict[str, type[FittedModel]]] = {**FIRST_STAGE_KINDS, TwoStage.kind: TwoStage}
 
 
 def save_model(folder: Path, name: str, model: FittedModel) -> None:

@@ -88,7 +88,7 @@ def _tried(
         valid_sets=[_dataset(apart, names)],
         callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
     )
-    ndcg = apart.ndcg(booster.predict(apart.features, raw_score=True), k)
+    ndcg = apart.ndcg(np.asarray(booster.predict(apart.features, raw_score=True)), k)
     return ndcg, booster.best_iteration, shape
 
 

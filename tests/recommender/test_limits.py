@@ -21,8 +21,8 @@ from music_assets.recommender.limits import (
     of_slices,
     of_withdrawal,
 )
-from music_assets.recommender.models.base import FittedModel
 from music_assets.recommender.models.ease import Ease
+from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.releases import Withdrawal
 from music_assets.recommender.slices import NEW_ITEMS, slices
 from tests.recommender.test_gate import judged
@@ -91,7 +91,7 @@ def test_a_challenger_that_shows_fewer_items_is_refused() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slow(FittedModel):
+class Slow(ItemModel):
     """Burns CPU with every answer."""
 
     def fold_in(self, *args, **options):  # type: ignore[no-untyped-def]

@@ -182,7 +182,7 @@ def test_the_second_stage_asks_to_serve_where_it_can_be_grown(tmp_path: Path) ->
 
 
 def test_too_little_to_grow_on_leaves_the_first_stage_to_ask(tmp_path: Path) -> None:
-    a_day(tmp_path, tastes())
+    a_day(tmp_path, tastes(listeners=40))
     ranked = Workshop(tmp_path).rank()
     assert isinstance(ranked, str)
     assert "are needed" in ranked

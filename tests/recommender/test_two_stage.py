@@ -78,14 +78,14 @@ def test_ndcg_of_examples_is_that_of_the_metrics(world: tuple[Counted, Any]) -> 
     assert found.ndcg(found.features[:, 0], K) == pytest.approx(full.ndcg.mean(), abs=1e-6)
 
 
-def test_what_is_found_in_the_end_is_near_what_validation_said(world: tuple[Counted, Any], stacked: Stacked) -> None:
+def test_what_is_found_in_the_end_is_no_less_than_validation_said(world: tuple[Counted, Any], stacked: Stacked) -> None:
     train, test = world
     rows = np.flatnonzero(np.diff(test.indptr) > 0)
     ranked = stacked.model.recommend(train.counts[rows], k=K)
     found = evaluate(ranked, test[rows], k=K, items=len(train.items)).ndcg.mean()
     popular = Popularity().fit(train).recommend(train.counts[rows], k=K)
     assert found > 2 * evaluate(popular, test[rows], k=K, items=len(train.items)).ndcg.mean()
-    assert found == pytest.approx(stacked.validated[TwoStage.kind], abs=0.08)
+    assert found > stacked.validated[TwoStage.kind] - 0.05, "validation, with a fifth less to learn from, promises less"
 
 
 def test_a_signal_that_only_the_future_has_gives_no_gain(world: tuple[Counted, Any]) -> None:

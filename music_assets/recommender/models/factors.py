@@ -85,7 +85,8 @@ class FactorModel(AdditiveModel):
     @classmethod
     def restored(cls, items: tuple[str, ...], state: State) -> FactorModel:
         """Take both as they were."""
-        return cls(items=items, **state.arrays, **state.words)
+        learnt: dict[str, Any] = {**state.arrays, **state.words}
+        return cls(items=items, **learnt)
 
     def aligned(self, items: tuple[str, ...]) -> FactorModel:
         """Carry the factors over; an unknown item has none."""
