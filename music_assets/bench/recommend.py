@@ -47,7 +47,7 @@ class Quality:
 
     def as_json(self) -> str:
         """Return all figures; means with their 95 % intervals."""
-        models = {name: _figures(judged) for name, judged in self.models.items()}
+        models = {name: _figures(evaluations) for name, evaluations in self.models.items()}
         best = {"model": self.best, **models[self.best], "over": self._over()}
         return json.dumps({"best": best, "models": models, **self.facts}, indent=1)
 
@@ -83,7 +83,7 @@ def measure(folder: Path, test: Path | None, budget_seconds: float, say: Callabl
     stacked = stack(problem.train, k=LENGTHS[-1], seconds=left * _FIT_SHARE)
     fitted = time.monotonic() - started
     say(f"fitted after {fitted:.0f} s; best on validation: {stacked.best}")
-    models = {name: _judged(ranked, problem) for name, ranked in _ranked(stacked, problem).items()}
+    models = {name: judged(ranked, problem) for name, ranked in _ranked(stacked, problem).items()}
     facts = {
         "source": problem.source,
         "users": len(problem.judges),
@@ -117,11 +117,12 @@ def _ranked(stacked: Stacked, problem: Problem) -> dict[str, NDArray[np.int64]]:
         for name, scores in zip(names, [*rated, ordered], strict=True):
             lists[name].append(top(scores, k))
     popular = Popularity().fit(problem.train).recommend(problem.train.counts[problem.judges], k=k)
-    yardsticks = {Popularity.name: popular, **_sar(problem, k)}
+    yardsticks = {Popularity.name: popular, **sar_lists(problem, k)}
     return {**{name: np.concatenate(blocks) for name, blocks in lists.items()}, **yardsticks}
 
 
-def _sar(problem: Problem, k: int) -> dict[str, NDArray[np.int64]]:
+def sar_lists(problem: Problem, k: int) -> dict[str, NDArray[np.int64]]:
+    """Return SAR's lists for the judges under its name, or nothing where the data has no times."""
     if problem.times is None or problem.times.time is None:
         return {}
     users = np.unique(problem.times.user)
@@ -138,7 +139,8 @@ def _sar(problem: Problem, k: int) -> dict[str, NDArray[np.int64]]:
     return {"sar": ranked[np.searchsorted(rows, problem.judges)]}
 
 
-def _judged(ranked: NDArray[np.int64], problem: Problem) -> tuple[Evaluation, ...]:
+def judged(ranked: NDArray[np.int64], problem: Problem) -> tuple[Evaluation, ...]:
+    """Judge lists at each of `LENGTHS`."""
     test = problem.test[problem.judges]
     return tuple(evaluate(ranked, test, k=k, items=len(problem.train.items)) for k in LENGTHS)
 
@@ -158,11 +160,11 @@ def _union_recall(model: TwoStage, problem: Problem) -> dict[str, float]:
     return {"recall": found / max(relevant, 1), "candidates": proposed / max(len(judges), 1)}
 
 
-def _figures(judged: tuple[Evaluation, ...]) -> dict[str, Any]:
-    means = {key: value for each in judged for key, value in each.means().items()}
+def _figures(evaluations: tuple[Evaluation, ...]) -> dict[str, Any]:
+    means = {key: value for each in evaluations for key, value in each.means().items()}
     intervals = {
         f"{name}@{each.k}": _bounds(difference(getattr(each, name), np.zeros(each.listeners)))
-        for each in judged
+        for each in evaluations
         for name in PER_LISTENER
     }
     return {**means, "intervals": intervals}
@@ -172,6 +174,6 @@ def _bounds(interval: Interval) -> list[float]:
     return [interval.lower, interval.upper]
 
 
-def _main(judged: Evaluation) -> dict[str, float]:
-    means = judged.means()
-    return {name: means[name] for name in (f"ndcg@{judged.k}", f"recall@{judged.k}")}
+def _main(at: Evaluation) -> dict[str, float]:
+    means = at.means()
+    return {name: means[name] for name in (f"ndcg@{at.k}", f"recall@{at.k}")}

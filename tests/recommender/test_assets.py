@@ -40,6 +40,15 @@ DEFINITIONS = [
     online_checks.every_listener_has_a_history,
 ]
 
+SECOND_STAGE = [
+    assets.candidates_ials,
+    assets.candidates_rp3beta,
+    assets.candidates_item_knn,
+    assets.candidates_gf_cf,
+    assets.ranker,
+]
+"""What is trained beside them every day; most questions here do not need it."""
+
 
 @pytest.fixture
 def here(
@@ -57,10 +66,12 @@ def here(
     return settings
 
 
-def run(settings: Settings, world: Interactions, **options: Any) -> dg.ExecuteInProcessResult:
+def run(settings: Settings, world: Interactions, *more: Any, **options: Any) -> dg.ExecuteInProcessResult:
     with psycopg.connect(settings.database) as connection:
         plant(connection, world)
-    return dg.materialize(DEFINITIONS, resources={"platform": PlatformResource()}, raise_on_error=False, **options)
+    return dg.materialize(
+        [*DEFINITIONS, *more], resources={"platform": PlatformResource()}, raise_on_error=False, **options
+    )
 
 
 def outcome(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
@@ -116,6 +127,15 @@ def test_a_refused_model_says_why_and_the_champion_serves_on(here: Settings) -> 
     assert bundle.champion(here.model_root) == before
 
 
+def test_the_second_stage_is_trained_measured_and_asks_to_serve(here: Settings) -> None:
+    result = run(here, tastes(listeners=400), *SECOND_STAGE)
+    assert result.success
+    assert outcome(result, "recommender__ranker")["ranks"]
+    board = outcome(result, "recommender__leaderboard")["models"]
+    assert {"popularity", "ease", "ials", "rp3beta", "item_knn", "gf_cf", "two_stage"} == set(board)
+    assert "two_stage is " in outcome(result, "recommender__champion")["reason"]
+
+
 def test_a_rollback_outlasts_the_next_run_and_the_run_says_so(here: Settings) -> None:
     assert run(here, tastes().before(START + 95 * DAY)).success
     first = bundle.champion(here.model_root)
@@ -166,7 +186,9 @@ def test_an_empty_warehouse_says_what_to_do(here: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    "definition", [entry for entry in DEFINITIONS if not isinstance(entry, dg.AssetChecksDefinition)], ids=str
+    "definition",
+    [entry for entry in [*DEFINITIONS, *SECOND_STAGE] if not isinstance(entry, dg.AssetChecksDefinition)],
+    ids=str,
 )
 def test_every_asset_says_what_it_is_and_grows_old(definition: dg.AssetsDefinition) -> None:
     for spec in definition.specs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ def test_a_slow_challenger_is_refused() -> None:
     world = checkerboard()
     model = Ease(strength=1).fit(world)
     assert of_latency(model, world.counts).holds
-    slow = of_latency(Slow(**{name: getattr(model, name) for name in model.__dataclass_fields__}), world.counts[:3])
+    slow = of_latency(Slow(**{each.name: getattr(model, each.name) for each in fields(model)}), world.counts[:3])
     assert not slow.holds
     assert "of CPU at the 99th percentile, 10 ms are allowed" in verdict(slow).reason
 

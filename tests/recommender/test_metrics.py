@@ -1,19 +1,14 @@
-"""Metrics: by hand, and against a published result."""
+"""Metrics, by hand; `tests/bench/test_recommend.py` holds them to a published result."""
 
 from __future__ import annotations
 
 from math import log2
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 from music_assets.recommender.metrics import difference, evaluate
-from music_assets.recommender.models.base import top
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RANKED = np.asarray([[3, 1, 0], [2, 0, -1], [1, 2, 3]])
 TEST = sparse.csr_matrix(np.asarray([[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 0, 0, 0, 1]], dtype=np.float32))
@@ -69,39 +64,3 @@ def test_the_interval_is_paired_and_repeatable() -> None:
 def test_nobody_decides_nothing() -> None:
     interval = difference(np.empty(0), np.empty(0))
     assert interval.lower < 0 < interval.upper
-
-
-def test_sar_on_movielens_gives_the_published_numbers(music_data: Path) -> None:
-    user, item, rating, time = np.loadtxt(music_data / "benchmarks/ml100k/u.data", dtype=np.int64).T
-    user, item = user - 1, item - 1
-    train = _stratified(item)
-    assert (train.sum(), (~train).sum()) == (75_066, 24_934)
-    shape = (user.max() + 1, item.max() + 1)
-    scores = _sar(user[train], item[train], rating[train], time[train], shape)
-    test = sparse.csr_matrix((np.ones((~train).sum()), (user[~train], item[~train])), shape=shape)
-    judged = evaluate(top(scores, 10), test, k=10, items=shape[1])
-    assert round(judged.ndcg.mean(), 6) == 0.393819
-    assert round(judged.precision.mean(), 6) == 0.340615
-    assert round(judged.recall.mean(), 6) == 0.185377
-
-
-def _stratified(group: Any) -> Any:
-    """The split of the benchmark: three quarters of each item's ratings, by one random number per row."""
-    order = np.lexsort((np.random.RandomState(42).rand(len(group)), group))
-    counts = np.bincount(group)
-    rank = np.empty(len(group), dtype=np.int64)
-    rank[order] = np.arange(len(group)) - (np.cumsum(counts) - counts)[group[order]] + 1
-    return rank <= np.round(counts[group] * 0.75)
-
-
-def _sar(user: Any, item: Any, rating: Any, time: Any, shape: tuple[int, int]) -> Any:
-    """SAR: affinity of ratings that halve in 30 days, times the Jaccard similarity of items; seen ones out."""
-    hits = sparse.csr_matrix((np.ones(len(user)), (user, item)), shape=shape)
-    together = (hits.T @ hits).toarray()
-    alone = np.diag(together)
-    either = alone[:, None] + alone[None, :] - together
-    likeness = np.divide(together, either, out=np.zeros_like(together), where=either > 0)
-    affinity = sparse.csr_matrix((rating * 0.5 ** ((time.max() - time) / (30 * 86_400)), (user, item)), shape=shape)
-    scores = np.asarray(affinity @ likeness)
-    scores[hits.nonzero()] = -np.inf
-    return scores

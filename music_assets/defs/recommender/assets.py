@@ -141,7 +141,7 @@ def ranker(platform: PlatformResource) -> dg.MaterializeResult[None]:
 
 @dg.asset(
     key=["recommender", "leaderboard"],
-    deps=[["recommender", "ranker"]],
+    deps=[["recommender", "candidates_popularity"], ["recommender", "candidates_ease"], ["recommender", "ranker"]],
     kinds={"numpy"},
     automation_condition=WHEN_CHECKED,
     group_name="recommender",
