@@ -12,7 +12,18 @@ import typer
 
 from music_assets.backfill import backfill
 from music_assets.bench import cli as bench_cli
-from music_assets.commands import deadletter, identity, imports, listener, quality, rebuild, screen, source, warehouse
+from music_assets.commands import (
+    deadletter,
+    identity,
+    imports,
+    key,
+    listener,
+    quality,
+    rebuild,
+    screen,
+    source,
+    warehouse,
+)
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
@@ -48,6 +59,7 @@ main.add_typer(imports.app, name="import")
 main.add_typer(identity.app, name="identity")
 main.add_typer(quality.app, name="quality")
 main.add_typer(listener.app, name="listener")
+main.add_typer(key.app, name="key")
 main.add_typer(bench_cli.bench, name="bench")
 main.add_typer(warehouse.app, name="warehouse")
 main.command()(demo_cli.demo)

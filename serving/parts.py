@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Depends, Request
 
+from serving.access.callers import KeyRing
+from serving.access.limits import Limiter
 from serving.cache import Cache
 from serving.catalog import Names, names_view
+from serving.database import Database
 from serving.delivery import Delivery
 from serving.events.service import Ingest, Outbox
 from serving.health.service import Broker, Health
@@ -18,6 +21,8 @@ from serving.identity.service import Identity
 from serving.identity.store import ListenerStore
 from serving.imports.service import Imports
 from serving.metrics import Metrics
+from serving.privacy.choices import Choices
+from serving.privacy.service import Privacy
 from serving.recommend.models import Models
 from serving.recommend.service import Exposures, Recommender
 from serving.spool import Spool
@@ -50,6 +55,9 @@ class Parts:
     imports: Imports
     recommender: Recommender
     health: Health
+    keys: KeyRing
+    limiter: Limiter
+    privacy: Privacy
 
 
 @asynccontextmanager
@@ -61,8 +69,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     spool = Spool(settings.spool_path, limit=settings.spool_limit)
     await spool.open()
     cache = Cache(settings.redis)
-    store = ListenerStore(settings.database)
-    await store.open()
+    database = Database(settings.database)
+    await database.open()
+    keys, choices = KeyRing(database), Choices(database)
     broker = Broker(settings.bootstrap_servers)
     producer = EventProducer(
         settings.bootstrap_servers,
@@ -70,28 +79,33 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         delivery_timeout_ms=int(settings.produce_timeout_seconds * 1000),
     )
     delivery = Delivery(producer, broker.dependency, timeout_seconds=settings.produce_timeout_seconds)
-    identity = Identity(store, cache)
+    identity = Identity(ListenerStore(database), cache)
     outbox = Outbox(delivery, spool, identity=identity, cache=cache)
     exposures = Exposures(outbox, metrics)
     lake = Lake(settings.storage)
     trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
-    checks = {cache.dependency: cache.check, store.dependency: store.check, broker.dependency: broker.check}
+    checks = {cache.dependency: cache.check, database.dependency: database.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
     recommender = Recommender(
-        models, identity=identity, cache=cache, trending=trending, names=names, exposures=exposures, metrics=metrics
-    )
-    ingest = Ingest(outbox, identity=identity, cache=cache, metrics=metrics)
+        models, identity=identity, choices=choices, cache=cache, trending=trending, names=names,
+        exposures=exposures, metrics=metrics,
+    )  # fmt: skip
+    ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics)
+    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool)
     async with _running(
-        health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS)
-    ):
+        health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
+        keys.watch(), choices.watch(),
+    ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
             ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
+            keys=keys, limiter=Limiter(cache), privacy=privacy,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()
     await spool.close()
-    await store.close()
+    await keys.flush()
+    await database.close()
     await cache.close()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from music_assets import settings as music_settings
 from streaming import settings as streaming_settings
@@ -21,10 +23,45 @@ class Settings(music_settings.Settings):
 
     import_limit_mb: int = Field(1024, gt=0, description="Largest file that `POST /imports` takes, in MiB.")
 
+    api_host: str = Field("127.0.0.1", description="Address that the API listens on; another one needs API_AUTH=keys.")
+    api_auth: Literal["open", "keys"] = Field(
+        "open", description="Who may ask the API: whoever is on this machine, or who has a key (`music key create`)."
+    )
+    api_rate_per_key: int = Field(
+        6000, ge=0, description="Requests a minute of one key, with API_AUTH=keys; 0: as many as come."
+    )
+    api_rate_per_ip: int = Field(
+        600, ge=0, description="Requests a minute of one address without a valid key, with API_AUTH=keys; 0: no limit."
+    )
+    api_cors_origins: str = Field(
+        "", description="Web pages elsewhere that may ask, with commas, such as https://music.example."
+    )
+
+    @model_validator(mode="after")
+    def _open_is_for_this_machine(self) -> Self:
+        if self.api_auth == "open" and not _is_loopback(self.api_host):
+            raise ValueError(
+                f"API_HOST={self.api_host} lets others ask the API, and API_AUTH=open asks nobody for a key; "
+                "set API_AUTH=keys, or API_HOST=127.0.0.1"
+            )
+        return self
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins of the web pages elsewhere that may ask."""
+        return [origin.strip().rstrip("/") for origin in self.api_cors_origins.split(",") if origin.strip()]
+
     @property
     def spool_path(self) -> Path:
         """SQLite file of the events that wait for the broker."""
         return self.music_home / "spool" / "events.sqlite"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @cache

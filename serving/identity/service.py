@@ -59,6 +59,11 @@ class Identity:
             await self._cache.remember_listeners(stored)
         return Resolved(listeners | stored, complete=True)
 
+    async def forget(self, user_id: str) -> None:
+        """Drop what is remembered of a user who was erased."""
+        self._memory.pop(user_id, None)
+        await self._cache.forget_listeners([user_id])
+
     def _remember(self, listeners: Mapping[str, str]) -> None:
         self._memory.update(listeners)
         while len(self._memory) > _REMEMBERED:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from music_assets.keys import Scope
+from serving.access.rules import GuardedRoute, needs
 from serving.parts import Api
 from serving.problems import responses
 from serving.recommend.schemas import RecommendationAnswer
 from streaming.events import Identifier
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
 
 K = Annotated[int, Query(ge=1, le=100, description="How many items, 1 to 100.")]
 
@@ -21,6 +23,7 @@ K = Annotated[int, Query(ge=1, le=100, description="How many items, 1 to 100.")]
     summary="Recommend items to a user",
     response_description="Recommendations, best first.",
     responses=responses(422, 503),
+    openapi_extra=needs(Scope.READ),
     response_model_exclude_none=True,
 )
 async def recommend(
@@ -41,6 +44,7 @@ async def recommend(
     summary="Recommend items to a user, by path",
     response_description="Recommendations, best first.",
     responses=responses(422, 503),
+    openapi_extra=needs(Scope.READ),
     response_model_exclude_none=True,
 )
 async def recommendations(

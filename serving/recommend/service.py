@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from serving.events.service import Outbox
     from serving.identity.service import Identity
     from serving.metrics import Metrics
+    from serving.privacy.choices import Choices
     from serving.recommend.models import Models
     from serving.trending.store import TrendingView
 
@@ -106,11 +107,12 @@ class Recommender:
     """Recommends to a listener."""
 
     def __init__(
-        self, models: Models, *, identity: Identity, cache: Cache, trending: TrendingView, names: Names,
-        exposures: Exposures, metrics: Metrics,
+        self, models: Models, *, identity: Identity, choices: Choices, cache: Cache, trending: TrendingView,
+        names: Names, exposures: Exposures, metrics: Metrics,
     ) -> None:  # fmt: skip
         self._models = models
         self._identity = identity
+        self._choices = choices
         self._cache = cache
         self._trending = trending
         self._names = names
@@ -148,7 +150,7 @@ class Recommender:
     async def _listener(self, user_id: str) -> Listener:
         resolved = await self._identity.resolve([user_id], create=False)
         listener_id = resolved.listeners.get(user_id)
-        if listener_id is None:
+        if listener_id is None or self._choices.has_paused(listener_id):
             return Listener(listener_id=ANONYMOUS, history={}, degraded=not resolved.complete)
         try:
             history = await self._cache.history(listener_id)

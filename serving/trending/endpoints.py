@@ -7,16 +7,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from music_assets.keys import Scope
+from serving.access.rules import GuardedRoute, needs
 from serving.parts import Api
 from serving.problems import responses
 from serving.trending.schemas import TrendingAnswer, TrendingItem, Window
 from streaming.events import ItemKind
 
-router = APIRouter(tags=["charts"])
+router = APIRouter(tags=["charts"], route_class=GuardedRoute)
 
 
 @router.get(
-    "/trending", summary="What is played most right now", responses=responses(422), response_model_exclude_none=True
+    "/trending",
+    summary="What is played most right now",
+    responses=responses(422),
+    openapi_extra=needs(Scope.READ),
+    response_model_exclude_none=True,
 )
 async def trending(
     api: Api,
