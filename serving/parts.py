@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from serving.access.callers import KeyRing
 from serving.access.limits import Limiter
 from serving.cache import Cache
-from serving.catalog import Names, names_view
+from serving.catalog import Details, Names, details_view, names_view
 from serving.database import Database
 from serving.delivery import Delivery
 from serving.events.service import Ingest, Outbox
@@ -51,6 +51,7 @@ class Parts:
     models: Models
     trending: TrendingView
     names: Names
+    details: Details
     ingest: Ingest
     imports: Imports
     recommender: Recommender
@@ -84,21 +85,22 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     exposures = Exposures(outbox, metrics)
     lake = Lake(settings.storage)
     trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
+    details = details_view(lake)
     checks = {cache.dependency: cache.check, database.dependency: database.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
     recommender = Recommender(
         models, identity=identity, choices=choices, cache=cache, trending=trending, names=names,
-        exposures=exposures, metrics=metrics,
+        details=details, exposures=exposures, metrics=metrics,
     )  # fmt: skip
     ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics)
     privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool)
     async with _running(
         health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
-        keys.watch(), choices.watch(),
+        details.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
     ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
-            ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
+            details=details, ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
             keys=keys, limiter=Limiter(cache), privacy=privacy,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)

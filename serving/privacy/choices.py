@@ -11,7 +11,7 @@ import structlog
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Set
 
     from serving.database import Database
 
@@ -55,7 +55,7 @@ class Choices:
         """Whether nothing of a listener may be taken in now."""
         return listener_id in self._paused
 
-    def hidden(self, listener_id: str) -> Collection[str]:
+    def hidden(self, listener_id: str) -> Set[str]:
         """Return the items that a listener never wants to see."""
         return self._hidden.get(listener_id, _NOTHING)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from music_assets.keys import Scope
 from serving.access.rules import GuardedRoute, needs
 from serving.parts import Api
 from serving.problems import responses
+from serving.recommend.filters import Wanted, read_wanted
 from serving.recommend.schemas import RecommendationAnswer
 from streaming.events import Identifier
 
 router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
 
 K = Annotated[int, Query(ge=1, le=100, description="How many items, 1 to 100.")]
+Filters = Annotated[Wanted, Depends(read_wanted)]
 
 
 @router.get(
@@ -32,11 +34,12 @@ async def recommend(
     user_id: Annotated[
         Identifier, Query(description="The user, as in the events; an unknown one gets what is popular.")
     ],
+    wanted: Filters,
     k: K = 20,
 ) -> RecommendationAnswer:
     """Recommend what the user has not heard, each item with its reason; falls back to the chart, then to popularity."""
     response.headers["Cache-Control"] = "no-store"
-    return await api.recommender.recommend(user_id, k=k)
+    return await api.recommender.recommend(user_id, k=k, wanted=wanted)
 
 
 @router.get(
@@ -53,8 +56,9 @@ async def recommendations(
     user_id: Annotated[
         Identifier, Path(description="The user, as in the events; an unknown one gets what is popular.")
     ],
+    wanted: Filters,
     k: K = 20,
 ) -> RecommendationAnswer:
     """The same answer as `/recommend`, under the user's own address."""
     response.headers["Cache-Control"] = "no-store"
-    return await api.recommender.recommend(user_id, k=k)
+    return await api.recommender.recommend(user_id, k=k, wanted=wanted)

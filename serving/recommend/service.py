@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -11,6 +11,7 @@ from uuid import uuid4
 import structlog
 
 from music_assets.recommender.bundle import Scored
+from serving.recommend.filters import ANYTHING, Wanted
 from serving.recommend.schemas import RecommendationAnswer, RecommendedItem, Rung
 from streaming.errors import UnavailableError
 from streaming.events import RecommendationEvent
@@ -18,11 +19,11 @@ from streaming.outgoing import Outgoing
 from streaming.tables import TRENDING_1H
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from music_assets.recommender.bundle import Bundle
     from serving.cache import Cache
-    from serving.catalog import Names
+    from serving.catalog import Details, Names
     from serving.events.service import Outbox
     from serving.identity.service import Identity
     from serving.metrics import Metrics
@@ -40,6 +41,8 @@ _PUBLISH_SECONDS: Final = 0.05
 """How long an answer waits for its exposure's acknowledgement: ten times what a broker nearby takes."""
 
 _POPULARITY: Final = "popularity"
+_FILTERED: Final = 500
+"""Items that a rung is asked for when a filter takes some away."""
 _FRESH: Final = timedelta(minutes=TRENDING_1H.stale_after_minutes)
 
 _log = structlog.get_logger()
@@ -108,7 +111,7 @@ class Recommender:
 
     def __init__(
         self, models: Models, *, identity: Identity, choices: Choices, cache: Cache, trending: TrendingView,
-        names: Names, exposures: Exposures, metrics: Metrics,
+        names: Names, details: Details, exposures: Exposures, metrics: Metrics,
     ) -> None:  # fmt: skip
         self._models = models
         self._identity = identity
@@ -116,35 +119,49 @@ class Recommender:
         self._cache = cache
         self._trending = trending
         self._names = names
+        self._details = details
         self._exposures = exposures
         self._metrics = metrics
 
-    async def recommend(self, user_id: str, *, k: int) -> RecommendationAnswer:
+    async def recommend(self, user_id: str, *, k: int, wanted: Wanted = ANYTHING) -> RecommendationAnswer:
         """Return k recommendations, or as many as there are.
+
+        Args:
+            user_id: as the client names the user.
+            k: how many.
+            wanted: what kind of items; others are left out of what a rung offers.
 
         Raises:
             UnavailableError: there is neither a model nor a chart yet.
         """
         listener = await self._listener(user_id)
         bundle = self._models.current
-        choice = self._choose(bundle, listener.history, k)
+        hidden = self._choices.hidden(listener.listener_id)
+        choice = self._choose(bundle, listener.history, k if wanted is ANYTHING else _FILTERED, hidden)
+        if choice is not None and wanted is not ANYTHING:
+            details = self._details.value
+            items = [item for item in choice.items if wanted.takes(details.get(item.item_id))][:k]
+            choice = replace(choice, items=items)
         if choice is None:
             raise UnavailableError("there is nothing to recommend yet: no model was released and nothing is trending")
-        now = datetime.now(UTC)
         recommendation_id = str(uuid4())
-        await self._exposures.publish(
-            RecommendationEvent(
-                event_id=recommendation_id, user_id=listener.listener_id, timestamp=now,
-                model_version=bundle.version if bundle else NO_MODEL, rung=choice.rung,
-                item_ids=[item.item_id for item in choice.items], sources=[item.source for item in choice.items],
-                reasons=[item.reason for item in choice.items],
-            )
-        )  # fmt: skip
+        if choice.items:
+            await self._publish(recommendation_id, listener, choice, bundle)
         self._metrics.served(choice.rung)
         return RecommendationAnswer(
             recommendation_id=recommendation_id, rung=choice.rung, model_version=bundle.version if bundle else None,
             as_of=choice.as_of, degraded=listener.degraded or bundle is None,
             items=listed(choice.items, self._names.value),
+        )  # fmt: skip
+
+    async def _publish(self, recommendation_id: str, listener: Listener, choice: Choice, bundle: Bundle | None) -> None:
+        await self._exposures.publish(
+            RecommendationEvent(
+                event_id=recommendation_id, user_id=listener.listener_id, timestamp=datetime.now(UTC),
+                model_version=bundle.version if bundle else NO_MODEL, rung=choice.rung,
+                item_ids=[item.item_id for item in choice.items], sources=[item.source for item in choice.items],
+                reasons=[item.reason for item in choice.items],
+            )
         )  # fmt: skip
 
     async def _listener(self, user_id: str) -> Listener:
@@ -158,20 +175,20 @@ class Recommender:
             return Listener(listener_id=listener_id, history={}, degraded=True)
         return Listener(listener_id=listener_id, history=history, degraded=False)
 
-    def _choose(self, bundle: Bundle | None, history: Mapping[str, float], k: int) -> Choice | None:
+    def _choose(self, bundle: Bundle | None, history: Mapping[str, float], k: int, hidden: Set[str]) -> Choice | None:
         if bundle is not None and history:
-            items = bundle.recommend(history, k=k)
+            items = bundle.recommend(history, k=k, exclude=hidden)
             # What only popularity fills up says nothing about this listener.
             if any(item.source != _POPULARITY for item in items):
                 return Choice(rung="personal", as_of=bundle.created_at, items=items)
         chart = self._trending.value["1h"]
         if chart.as_of is not None and datetime.now(UTC) - chart.as_of <= _FRESH:
-            rows = [row for row in chart.rows if row.item_id not in history][:k]
+            rows = [row for row in chart.rows if row.item_id not in history and row.item_id not in hidden][:k]
             if rows:
                 items = [
                     Scored(row.item_id, row.score, "trending", "among the most played of the last hour") for row in rows
                 ]
                 return Choice(rung="trending", as_of=chart.as_of, items=items)
-        if bundle is not None and (items := bundle.popular(k=k, exclude=history.keys())):
+        if bundle is not None and (items := bundle.popular(k=k, exclude=history.keys() | hidden)):
             return Choice(rung="popular", as_of=bundle.created_at, items=items)
         return None
