@@ -17,7 +17,8 @@ import redis
 
 from music_assets import erasures, keys
 from music_assets.defs.privacy.erasures import erasures_that_wait
-from music_assets.erasures import carry_out, readmit
+from music_assets.erasures import readmit
+from music_assets.forget import carry_out
 from music_assets.identity import ensure_listeners
 from music_assets.recommender import features
 from music_assets.resources import PlatformResource

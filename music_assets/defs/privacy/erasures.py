@@ -15,7 +15,7 @@ _AGAIN_SECONDS: Final = 300
 @dg.op(description="Removes every person who asked for it from every store; what failed is repeated as a whole.")
 def erase(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     """Carry out what waits, and say how much went; nothing here names anybody."""
-    from music_assets.erasures import carry_out
+    from music_assets.forget import carry_out
 
     done = carry_out(platform.settings())
     # One run removes all of them together, so its rows are told once.
