@@ -17,6 +17,7 @@ from serving import problems
 from serving import settings as serving_settings
 from serving.access.edge import EdgeMiddleware
 from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME
+from serving.charts import endpoints as charts
 from serving.events import endpoints as events
 from serving.events.edge import ADAPTER
 from serving.health import endpoints as health
@@ -26,7 +27,9 @@ from serving.metrics import Metrics, MetricsMiddleware
 from serving.parts import open_parts
 from serving.privacy import endpoints as privacy
 from serving.recommend import endpoints as recommend
+from serving.search import endpoints as search
 from serving.similar import endpoints as similar
+from serving.stats import endpoints as stats
 from serving.trending import endpoints as trending
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ _TAGS: Final = [
     {"name": "events", "description": "What listeners did."},
     {"name": "recommendations", "description": "What to play next, and why."},
     {"name": "charts", "description": "What everybody plays."},
+    {"name": "catalogue", "description": "What there is to play."},
+    {"name": "listening", "description": "How somebody listens."},
     {"name": "imports", "description": "Files of plays and of tracks."},
     {"name": "privacy", "description": "A person's own data: see it, erase it, pause."},
     {"name": "operations", "description": "State, metrics and the ledger."},
@@ -92,7 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app)
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
-    for feature in (events, recommend, similar, trending, health, ledger, imports, privacy):
+    for feature in (events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search):
         app.include_router(feature.router)
     _document(app)
     return app

@@ -13,6 +13,7 @@ from serving.access.callers import KeyRing
 from serving.access.limits import Limiter
 from serving.cache import Cache
 from serving.catalog import Details, Names, details_view, names_view
+from serving.charts.store import Charts
 from serving.database import Database
 from serving.delivery import Delivery
 from serving.events.service import Ingest, Outbox
@@ -25,7 +26,9 @@ from serving.privacy.choices import Choices
 from serving.privacy.service import Privacy
 from serving.recommend.models import Models
 from serving.recommend.service import Exposures, Recommender
+from serving.search.index import SearchView, search_view
 from serving.spool import Spool
+from serving.stats.store import Stats
 from serving.trending.store import TrendingView, trending_view
 from streaming.lake import Lake
 from streaming.producer import EventProducer
@@ -59,6 +62,9 @@ class Parts:
     keys: KeyRing
     limiter: Limiter
     privacy: Privacy
+    charts: Charts
+    stats: Stats
+    search: SearchView
 
 
 @asynccontextmanager
@@ -72,6 +78,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     cache = Cache(settings.redis)
     database = Database(settings.database)
     await database.open()
+    warehouse = Database(settings.database, name="warehouse")
+    await warehouse.open()
     keys, choices = KeyRing(database), Choices(database)
     broker = Broker(settings.bootstrap_servers)
     producer = EventProducer(
@@ -85,7 +93,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     exposures = Exposures(outbox, metrics)
     lake = Lake(settings.storage)
     trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
-    details = details_view(lake)
+    details, search = details_view(lake), search_view(lake)
     checks = {cache.dependency: cache.check, database.dependency: database.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
     recommender = Recommender(
@@ -96,18 +104,20 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool)
     async with _running(
         health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
-        details.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
+        details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
     ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
             details=details, ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
-            keys=keys, limiter=Limiter(cache), privacy=privacy,
+            keys=keys, limiter=Limiter(cache), privacy=privacy, charts=Charts(warehouse),
+            stats=Stats(warehouse, privacy), search=search,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()
     await spool.close()
     await keys.flush()
     await database.close()
+    await warehouse.close()
     await cache.close()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import Query
 
 from streaming.errors import ContractError
+from streaming.events import ItemKind
 
 if TYPE_CHECKING:
     from serving.catalog import Detail
@@ -20,9 +21,14 @@ class Wanted:
     genre: str | None = None
     year_from: int | None = None
     year_to: int | None = None
+    kind: ItemKind | None = None
 
-    def takes(self, detail: Detail | None) -> bool:
+    def takes(self, item_id: str, detail: Detail | None) -> bool:
         """Whether an item is wanted."""
+        if self.kind is not None and item_id.partition(":")[0] != self.kind:
+            return False
+        if self.genre is None and self.year_from is None and self.year_to is None:
+            return True
         if detail is None:
             return False
         if self.genre is not None and (detail.genre is None or detail.genre.casefold() != self.genre):
@@ -41,14 +47,15 @@ def read_wanted(
     ] = None,
     year_from: Annotated[int | None, Query(ge=0, le=9999, description="Only items of this year and later.")] = None,
     year_to: Annotated[int | None, Query(ge=0, le=9999, description="Only items of this year and before.")] = None,
+    kind: Annotated[ItemKind | None, Query(description="Only tracks, artists or albums; absent: all.")] = None,
 ) -> Wanted:
     """Return the conditions of a request.
 
     Raises:
         ContractError: the years are the wrong way round.
     """
-    if genre is None and year_from is None and year_to is None:
+    if (genre, year_from, year_to, kind) == (None, None, None, None):
         return ANYTHING
     if year_from is not None and year_to is not None and year_from > year_to:
         raise ContractError("out_of_range", "year_to", f"year_to: {year_to} lies before year_from, {year_from}")
-    return Wanted(genre.casefold() if genre else None, year_from, year_to)
+    return Wanted(genre.casefold() if genre else None, year_from, year_to, kind)

@@ -140,7 +140,7 @@ class Recommender:
         choice = self._choose(bundle, listener.history, k if wanted is ANYTHING else _FILTERED, hidden)
         if choice is not None and wanted is not ANYTHING:
             details = self._details.value
-            items = [item for item in choice.items if wanted.takes(details.get(item.item_id))][:k]
+            items = [item for item in choice.items if wanted.takes(item.item_id, details.get(item.item_id))][:k]
             choice = replace(choice, items=items)
         if choice is None:
             raise UnavailableError("there is nothing to recommend yet: no model was released and nothing is trending")

@@ -43,5 +43,6 @@ async def similar(
         name=names.get(wanted),
         model_version=bundle.version,
         as_of=bundle.created_at,
+        degraded=api.models.error is not None,
         items=listed(found, names),
     )

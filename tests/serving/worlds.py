@@ -56,12 +56,18 @@ def chart(
     _write(settings, table, rows)
 
 
-def names(settings: Settings, known: dict[str, str]) -> None:
+def artists(settings: Settings, genres: dict[str, str]) -> None:
+    """Write artists of the catalogue with their genres."""
+    names(settings, {item: item for item in genres}, genres)
+
+
+def names(settings: Settings, known: dict[str, str], genres: dict[str, str] | None = None) -> None:
     """Write artists of the catalogue."""
     now = datetime.now(UTC)
     rows = [
         {
-            "item_id": item, "name": name, "schema_version": 1, "kafka_topic_id": "t", "kafka_partition": 0,
+            "item_id": item, "name": name, "genre": (genres or {}).get(item), "schema_version": 1,
+            "kafka_topic_id": "t", "kafka_partition": 0,
             "kafka_offset": offset, "ingested_at": now,
         }
         for offset, (item, name) in enumerate(known.items())
