@@ -20,6 +20,7 @@ from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME
 from serving.charts import endpoints as charts
 from serving.events import endpoints as events
 from serving.events.edge import ADAPTER
+from serving.freshness import endpoints as freshness
 from serving.health import endpoints as health
 from serving.imports import endpoints as imports
 from serving.ledger import endpoints as ledger
@@ -97,7 +98,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app)
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
-    for feature in (events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search):
+    for feature in (
+        events,
+        recommend,
+        similar,
+        trending,
+        health,
+        ledger,
+        imports,
+        privacy,
+        charts,
+        stats,
+        search,
+        freshness,
+    ):
         app.include_router(feature.router)
     _document(app)
     return app

@@ -62,6 +62,7 @@ class Parts:
     keys: KeyRing
     limiter: Limiter
     privacy: Privacy
+    warehouse: Database
     charts: Charts
     stats: Stats
     search: SearchView
@@ -88,7 +89,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         delivery_timeout_ms=int(settings.produce_timeout_seconds * 1000),
     )
     delivery = Delivery(producer, broker.dependency, timeout_seconds=settings.produce_timeout_seconds)
-    identity = Identity(ListenerStore(database), cache)
+    identity = Identity(ListenerStore(database), cache, metrics)
     outbox = Outbox(delivery, spool, identity=identity, cache=cache)
     exposures = Exposures(outbox, metrics)
     lake = Lake(settings.storage)
@@ -109,7 +110,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
             details=details, ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
-            keys=keys, limiter=Limiter(cache), privacy=privacy, charts=Charts(warehouse),
+            keys=keys, limiter=Limiter(cache), privacy=privacy, warehouse=warehouse, charts=Charts(warehouse),
             stats=Stats(warehouse, privacy), search=search,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)

@@ -10,7 +10,7 @@ from music_assets.keys import Scope
 from serving.access.rules import OPEN, GuardedRoute, needs
 from serving.health.schemas import HealthAnswer, LiveAnswer, ReadyAnswer
 from serving.metrics import CONTENT_TYPE
-from serving.parts import Api
+from serving.parts import Api, Parts
 
 router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 
@@ -49,5 +49,12 @@ async def ready(api: Api, response: Response) -> ReadyAnswer:
     responses={200: {"description": "Metrics in Prometheus' text format.", "content": {"text/plain": {}}}},
 )
 async def metrics(api: Api) -> Response:
-    """Requests, events by verdict, spool, answers by rung, the model."""
-    return Response(api.metrics.expose(spooled=api.spool.count), media_type=CONTENT_TYPE)
+    """Requests, events by verdict, spool, answers by rung, caches, the model."""
+    return Response(_exposed(api), media_type=CONTENT_TYPE)
+
+
+def _exposed(api: Parts) -> bytes:
+    bundle = api.models.current
+    return api.metrics.expose(
+        spooled=api.spool.count, model_made_at=bundle.created_at if bundle else None, parts=api.health.dependencies
+    )

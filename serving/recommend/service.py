@@ -172,7 +172,9 @@ class Recommender:
         try:
             history = await self._cache.history(listener_id)
         except UnavailableError:
+            self._metrics.cache("histories", "error")
             return Listener(listener_id=listener_id, history={}, degraded=True)
+        self._metrics.cache("histories", "hit" if history else "miss")
         return Listener(listener_id=listener_id, history=history, degraded=False)
 
     def _choose(self, bundle: Bundle | None, history: Mapping[str, float], k: int, hidden: Set[str]) -> Choice | None:

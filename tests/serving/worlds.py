@@ -12,7 +12,7 @@ from music_assets.recommender import bundle
 from music_assets.recommender.bundle import Contents
 from music_assets.recommender.models.ease import Ease
 from streaming.lake import Lake
-from streaming.tables import TRENDING_1H, silver
+from streaming.tables import LEDGER, TRENDING_1H, silver
 from tests.recommender.worlds import listens
 
 if TYPE_CHECKING:
@@ -80,3 +80,11 @@ def _write(settings: Settings, table: Table, rows: list[dict[str, object]]) -> N
     lake.create(table)
     path = str(lake.storage.folder / table.id)
     write_deltalake(path, pa.Table.from_pylist(rows, schema=table.schema), mode="overwrite")
+
+
+def ledger(settings: Settings) -> None:
+    """Write a batch to the ledger."""
+    row = dict.fromkeys(LEDGER.schema.names)
+    numbers = {field.name: 0 for field in LEDGER.schema if pa.types.is_integer(field.type)}
+    texts = {field.name: "x" for field in LEDGER.schema if pa.types.is_string(field.type)}
+    _write(settings, LEDGER, [row | numbers | texts | {"committed_at": datetime.now(UTC)}])
