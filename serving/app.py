@@ -24,6 +24,7 @@ from serving.freshness import endpoints as freshness
 from serving.health import endpoints as health
 from serving.imports import endpoints as imports
 from serving.ledger import endpoints as ledger
+from serving.listenbrainz import endpoints as listenbrainz
 from serving.metrics import Metrics, MetricsMiddleware
 from serving.parts import open_parts
 from serving.privacy import endpoints as privacy
@@ -99,19 +100,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
     for feature in (
-        events,
-        recommend,
-        similar,
-        trending,
-        health,
-        ledger,
-        imports,
-        privacy,
-        charts,
-        stats,
-        search,
-        freshness,
-    ):
+        events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search, freshness,
+        listenbrainz,
+    ):  # fmt: skip
         app.include_router(feature.router)
     _document(app)
     return app

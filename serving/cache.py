@@ -129,6 +129,22 @@ class Cache:
             used, counted = await self._count(keys=[last, current], args=[share, limit, seconds])
         return int(used), bool(counted)
 
+    async def reply(self, name: str) -> bytes | None:
+        """Return the answer kept under a name, None if there is none or Redis is away."""
+        try:
+            async with self.dependency.call(_SECONDS):
+                return _bytes(await self._redis.get(_digest("reply", name)))
+        except UnavailableError:
+            return None
+
+    async def keep_reply(self, name: str, value: bytes) -> None:
+        """Keep an answer for a day, unless Redis is away."""
+        try:
+            async with self.dependency.call(_SECONDS):
+                await self._redis.set(_digest("reply", name), value, ex=_SEEN_SECONDS)
+        except UnavailableError:
+            return
+
     async def forget_listeners(self, user_ids: Sequence[str]) -> None:
         """Drop the listener ids of users who were erased; what Redis still has then expires."""
         try:

@@ -16,6 +16,7 @@ from serving.catalog import Details, Names, details_view, names_view
 from serving.charts.store import Charts
 from serving.database import Database
 from serving.delivery import Delivery
+from serving.events.replies import Replies
 from serving.events.service import Ingest, Outbox
 from serving.health.service import Broker, Health
 from serving.identity.service import Identity
@@ -55,7 +56,9 @@ class Parts:
     trending: TrendingView
     names: Names
     details: Details
+    outbox: Outbox
     ingest: Ingest
+    replies: Replies
     imports: Imports
     recommender: Recommender
     health: Health
@@ -109,9 +112,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
-            details=details, ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
-            keys=keys, limiter=Limiter(cache), privacy=privacy, warehouse=warehouse, charts=Charts(warehouse),
-            stats=Stats(warehouse, privacy), search=search,
+            details=details, outbox=outbox, replies=Replies(cache), ingest=ingest, imports=Imports(settings, identity),
+            recommender=recommender, health=health, keys=keys, limiter=Limiter(cache), privacy=privacy,
+            warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()

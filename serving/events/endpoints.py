@@ -6,7 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
 from music_assets.keys import Scope
@@ -15,6 +15,7 @@ from serving.events.edge import MAX_BATCH, split, split_lines
 from serving.events.schemas import IngestAnswer
 from serving.parts import Api
 from serving.problems import MEDIA_TYPE, responses
+from streaming.events import Identifier
 
 router = APIRouter(tags=["events"], route_class=GuardedRoute)
 
@@ -93,12 +94,22 @@ async def read_body(request: Request) -> bytes:
     status_code=HTTPStatus.ACCEPTED,
     summary="Send events",
     response_description="At least one event is safe; each has its verdict.",
-    responses={**responses(400, 408, 413, 503), 422: _REJECTED},
+    responses={**responses(400, 408, 409, 413, 503), 422: _REJECTED},
     openapi_extra=_BODY | needs(Scope.INGEST),
     response_model_exclude_none=True,
 )
 async def send_events(
-    api: Api, asker: Asker, body: Annotated[bytes, Depends(read_body)], request: Request, response: Response
+    api: Api,
+    asker: Asker,
+    body: Annotated[bytes, Depends(read_body)],
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[
+        Identifier | None,
+        Header(
+            description="Names this request: sent again within a day with the same body, its answer is the first one."
+        ),
+    ] = None,
 ) -> IngestAnswer:
     """Take one event or a batch, and answer each with a verdict.
 
@@ -107,7 +118,12 @@ async def send_events(
     the whole request is sent again.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    answer = await api.ingest.take(split_lines(body) if kind in _LINES else split(body), asker)
+    answer = await api.replies.once(
+        idempotency_key,
+        asker,
+        body,
+        lambda: api.ingest.take(split_lines(body) if kind in _LINES else split(body), asker),
+    )
     if answer.accepted + answer.spooled == 0:
         response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
     return answer
