@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from serving import problems
+from serving import problems, tracing
 from serving import settings as serving_settings
 from serving.access.edge import EdgeMiddleware
 from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME
@@ -97,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
         )  # fmt: skip
     app.add_middleware(MetricsMiddleware, metrics=metrics)
+    tracing.install(app, used)
     problems.install(app)
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
     for feature in (

@@ -37,6 +37,10 @@ class Settings(music_settings.Settings):
         "", description="Web pages elsewhere that may ask, with commas, such as https://music.example."
     )
 
+    otel_exporter_otlp_endpoint: str = Field(
+        "", description="OpenTelemetry collector, such as http://127.0.0.1:4318; empty: no traces leave."
+    )
+
     @model_validator(mode="after")
     def _open_is_for_this_machine(self) -> Self:
         if self.api_auth == "open" and not _is_loopback(self.api_host):

@@ -40,7 +40,6 @@ class SearchAnswer(BaseModel):
     summary="Find items by name",
     responses=responses(422),
     openapi_extra=needs(Scope.READ),
-    response_model_exclude_none=True,
 )
 async def search(
     api: Api,

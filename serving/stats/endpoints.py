@@ -22,7 +22,6 @@ router = APIRouter(tags=["listening"], route_class=GuardedRoute)
     summary="How somebody listens",
     responses=responses(404, 422, 503),
     openapi_extra=needs(Scope.READ),
-    response_model_exclude_none=False,
 )
 async def stats(
     api: Api,

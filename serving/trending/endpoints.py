@@ -25,7 +25,6 @@ _FRESH: Final = {name: timedelta(minutes=window.table.stale_after_minutes) for n
     summary="What is played most right now",
     responses=responses(422),
     openapi_extra=needs(Scope.READ),
-    response_model_exclude_none=True,
 )
 async def trending(
     api: Api,
