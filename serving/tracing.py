@@ -42,7 +42,10 @@ def instrument(app: FastAPI, processor: Any) -> None:
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: SERVICE}))
     provider.add_span_processor(_without_persons(processor))
     FastAPIInstrumentor.instrument_app(
-        app, tracer_provider=provider, excluded_urls="health/live,health/ready,metrics", exclude_spans=["send", "receive"]
+        app,
+        tracer_provider=provider,
+        excluded_urls="health/live,health/ready,metrics",
+        exclude_spans=["send", "receive"],
     )
 
 
