@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from fastapi.exceptions import HTTPException
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from serving import problems
@@ -33,13 +34,16 @@ _POLICY: Final = (
     "default-src 'self'; script-src 'self'{}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_HEADERS: Final = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
+_OF_ALL: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"content-security-policy", _POLICY.format("").encode()),
+)
+_OF_DOCS: Final = (*_OF_ALL[:-1], (b"content-security-policy", _POLICY.format(" 'unsafe-inline'").encode()))
+"""The documentation's page starts its script from within the page."""
 
 
 class EdgeMiddleware:
@@ -65,7 +69,7 @@ class EdgeMiddleware:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(MutableHeaders(scope=message), scope["path"], standing)
+                _add_headers(message["headers"], scope["path"], standing)
             await send(message)
 
         headers = Headers(scope=scope)
@@ -104,7 +108,7 @@ class EdgeMiddleware:
     def _check_here(self, method: str, headers: Headers) -> None:
         """Refuse what a web page elsewhere makes a browser on this machine send: nobody is asked for a key here."""
         host = headers.get("host", "")
-        if urlsplit(f"//{host}").hostname not in _HERE:
+        if not _is_here(host):
             raise HTTPException(
                 HTTPStatus.FORBIDDEN,
                 "without keys the API answers under localhost and 127.0.0.1 only; for other names set API_AUTH=keys",
@@ -115,15 +119,20 @@ class EdgeMiddleware:
         raise HTTPException(HTTPStatus.FORBIDDEN, "this page may not change anything here; see API_CORS_ORIGINS")
 
 
-def _add_headers(headers: MutableHeaders, path: str, standing: Standing | None) -> None:
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
-    # The documentation's page starts its script from within the page.
-    headers.setdefault("content-security-policy", _POLICY.format(" 'unsafe-inline'" if path == "/docs" else ""))
+@lru_cache(maxsize=64)
+def _is_here(host: str) -> bool:
+    return urlsplit(f"//{host}").hostname in _HERE
+
+
+def _add_headers(headers: list[tuple[bytes, bytes]], path: str, standing: Standing | None) -> None:
+    """Add headers to an answer's own list: made once, because every answer has them."""
+    headers += _OF_DOCS if path == "/docs" else _OF_ALL
     if standing is not None:
-        headers["ratelimit-limit"] = str(standing.limit)
-        headers["ratelimit-remaining"] = str(standing.remaining)
-        headers["ratelimit-reset"] = str(standing.reset_seconds)
+        headers += (
+            (b"ratelimit-limit", b"%d" % standing.limit),
+            (b"ratelimit-remaining", b"%d" % standing.remaining),
+            (b"ratelimit-reset", b"%d" % standing.reset_seconds),
+        )
 
 
 def _too_many(standing: Standing) -> HTTPException:

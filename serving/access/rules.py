@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from music_assets.keys import Scope
-from serving.access.callers import Caller
+from serving.access.callers import THIS_MACHINE, Caller
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "x-scope"
 WHOLE: Final = "x-whole-platform"
+OWN: Final = "x-one-person"
 SECURITY_SCHEME: Final = "key"
 PUBLIC: Final = "none"
 
@@ -32,14 +33,16 @@ OPEN: Final[dict[str, Any]] = {SCOPE: PUBLIC, "security": []}
 """For what anybody may ask; only limits hold."""
 
 
-def needs(scope: Scope, *, whole: bool = False) -> dict[str, Any]:
+def needs(scope: Scope, *, whole: bool = False, own: bool = False) -> dict[str, Any]:
     """Return the part of a route's description that says which scope a key must have.
 
     Args:
         scope: which.
         whole: nothing in it belongs to one person, so a key of one person does not open it.
+        own: the key says whom it is about, so only a key of one person opens it.
     """
-    return {SCOPE: scope.value, "security": [{SECURITY_SCHEME: []}]} | ({WHOLE: True} if whole else {})
+    marks = ({WHOLE: True} if whole else {}) | ({OWN: True} if own else {})
+    return {SCOPE: scope.value, "security": [{SECURITY_SCHEME: []}], **marks}
 
 
 def caller_of(request: Request) -> Caller:
@@ -60,6 +63,7 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
         declared = self.openapi_extra or {}
         wanted, whole = declared.get(SCOPE, Scope.ADMIN.value), bool(declared.get(WHOLE))
+        own = bool(declared.get(OWN))
         if wanted == PUBLIC:
             return handle
         scope = Scope(wanted)
@@ -75,6 +79,8 @@ class GuardedRoute(APIRoute):
                 )  # fmt: skip
             if not caller.may(scope):
                 raise HTTPException(HTTPStatus.FORBIDDEN, f"this needs a key with the scope {scope}")
+            if own and caller.user_id is None and caller is not THIS_MACHINE:
+                raise HTTPException(HTTPStatus.FORBIDDEN, "this needs a key of one person: `music key create --user`")
             if caller.user_id is not None:
                 _check_person(request, caller, whole=whole)
             return await handle(request)

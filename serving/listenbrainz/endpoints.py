@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from music_assets.keys import Scope
 from music_assets.sources.plays import Play
-from serving.access.callers import THIS_MACHINE, Caller
+from serving.access.callers import Caller
 from serving.access.rules import Asker, GuardedRoute, needs
 from serving.events.endpoints import read_body
 from serving.listenbrainz import service
@@ -62,13 +62,10 @@ def submitter(request: Request, asker: Asker) -> str:
     """Return whose listens come: the person of the key; without keys the token itself names the user.
 
     Raises:
-        HTTPException: the key is nobody's.
         ContractError: the token cannot be a user id.
     """
     if asker.user_id is not None:
         return asker.user_id
-    if asker is not THIS_MACHINE:
-        raise HTTPException(HTTPStatus.FORBIDDEN, "this needs a key of one person: `music key create --user`")
     token = request.headers.get("authorization", "").partition(" ")[2].strip()
     if not 0 < len(token) <= _MOST_USER_ID:
         raise ContractError(
@@ -84,7 +81,7 @@ Submitter = Annotated[str, Depends(submitter)]
     "/1/submit-listens",
     summary="Submit listens as to ListenBrainz",
     responses=responses(400, 408, 413, 422, 503),
-    openapi_extra=_BODY | needs(Scope.INGEST),
+    openapi_extra=_BODY | needs(Scope.INGEST, own=True),
 )
 async def submit_listens(
     api: Api, asker: Asker, user_id: Submitter, body: Annotated[bytes, Depends(read_body)]
@@ -113,7 +110,7 @@ async def _take(api: Api, asker: Caller, made: list[Play]) -> None:
     "/1/validate-token",
     summary="Whose listens a token submits",
     responses=responses(422),
-    openapi_extra=needs(Scope.INGEST),
+    openapi_extra=needs(Scope.INGEST, own=True),
 )
 async def validate_token(user_id: Submitter) -> TokenAnswer:
     """What scrobblers ask before they begin."""

@@ -42,6 +42,7 @@ class Route(NamedTuple):
     scope: str
     whole: bool
     by_query: bool
+    own: bool
 
 
 def routes(make_settings: MakeSettings) -> list[Route]:
@@ -50,6 +51,7 @@ def routes(make_settings: MakeSettings) -> list[Route]:
         Route(
             method.upper(), path, operation["x-scope"], operation.get("x-whole-platform", False),
             any(each["name"] == "user_id" and each["in"] == "query" for each in operation.get("parameters", [])),
+            operation.get("x-one-person", False),
         )
         for path, operations in paths.items()
         for method, operation in operations.items()
@@ -63,6 +65,8 @@ def expected(route: Route, holder: Holder, person: str) -> int | None:
     if holder.scope is None:
         return 401
     if holder.scope not in (route.scope, Scope.ADMIN):
+        return 403
+    if route.own and holder.person is None:
         return 403
     personal = "{user_id}" in route.path or route.by_query
     return 403 if holder.person and (route.whole or (personal and person != holder.person)) else None
