@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _TRENDING_SECONDS: Final = 2.0
 _NAMES_SECONDS: Final = 5.0
 _LAST_EXPOSURES_SECONDS: Final = 5.0
+_CANCEL_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +132,14 @@ async def _running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        # Again and again: a client that is cancelled just as its call ends may take the cancellation for its own.
+        while waiting := [task for task in tasks if not task.done()]:
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting, timeout=_CANCEL_SECONDS)
         for task in tasks:
             with suppress(asyncio.CancelledError):
-                await task
+                task.result()
 
 
 async def parts_of(request: Request) -> Parts:
