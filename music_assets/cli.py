@@ -16,6 +16,7 @@ from music_assets.commands import (
     deadletter,
     identity,
     imports,
+    key,
     listener,
     model,
     quality,
@@ -60,6 +61,7 @@ main.add_typer(identity.app, name="identity")
 main.add_typer(quality.app, name="quality")
 main.add_typer(listener.app, name="listener")
 main.add_typer(model.app, name="model")
+main.add_typer(key.app, name="key")
 main.add_typer(bench_cli.bench, name="bench")
 main.add_typer(warehouse.app, name="warehouse")
 main.command()(demo_cli.demo)

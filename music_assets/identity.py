@@ -18,14 +18,21 @@ if TYPE_CHECKING:
 ENSURE: Final = """
 with wanted as (select distinct user_id from unnest(%(user_ids)s::text[]) as given(user_id)),
 made as (
-    insert into identity.listener (user_id) select user_id from wanted order by user_id
+    insert into identity.listener (user_id)
+    select user_id from wanted
+    where not exists (select from identity.listener where listener.user_id = wanted.user_id)
+        and not exists (select from identity.tombstones where user_hash = identity.user_hash(wanted.user_id))
+    order by user_id
     on conflict (user_id) do nothing
     returning user_id, listener_id::text
 )
 select user_id, listener_id from made
 union all
-select listener.user_id, listener.listener_id::text from identity.listener join wanted using (user_id)
+select listener.user_id, listener.listener_id::text
+from identity.listener join wanted using (user_id)
+where listener.paused_at is null
 """
+"""For whoever takes something in: a user who was erased or has paused is not among the rows."""
 
 FIND: Final = "select user_id, listener_id::text from identity.listener where user_id = any(%(user_ids)s::text[])"
 
@@ -33,14 +40,14 @@ FIND: Final = "select user_id, listener_id::text from identity.listener where us
 def ensure_listeners(connection: psycopg.Connection[Any], user_ids: Sequence[str]) -> dict[str, str]:
     """Return the listener id of each user id, made where there was none; commits.
 
-    A second look is needed only when another process made the same listener in the same moment: the statement then
-    neither inserts it nor sees it.
+    Who was erased or has paused is not among them: nothing of theirs may be taken in. A second look is needed only when
+    another process made the same listener in the same moment: the statement then neither inserts it nor sees it.
     """
     found = dict(connection.execute(ENSURE, {"user_ids": list(user_ids)}).fetchall())
     connection.commit()
     missing = [user_id for user_id in user_ids if user_id not in found]
     if missing:
-        found |= dict(connection.execute(FIND, {"user_ids": missing}).fetchall())
+        found |= dict(connection.execute(ENSURE, {"user_ids": missing}).fetchall())
         connection.commit()
     return found
 

@@ -1,4 +1,4 @@
-"""`python -m serving`: the API on 127.0.0.1:API_PORT."""
+"""`python -m serving`: the API on API_HOST:API_PORT."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> None:
     logs.configure()
     used = settings()
     uvicorn.run(
-        create_app(used), host="127.0.0.1", port=used.api_port, loop="uvloop", http="httptools",
+        create_app(used), host=used.api_host, port=used.api_port, loop="uvloop", http="httptools",
         access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,
     )  # fmt: skip
 

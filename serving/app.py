@@ -9,20 +9,29 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from serving import problems
+from serving import problems, tracing
 from serving import settings as serving_settings
+from serving.access.edge import EdgeMiddleware
+from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME
+from serving.charts import endpoints as charts
 from serving.events import endpoints as events
 from serving.events.edge import ADAPTER
+from serving.freshness import endpoints as freshness
 from serving.health import endpoints as health
 from serving.imports import endpoints as imports
 from serving.ledger import endpoints as ledger
+from serving.listenbrainz import endpoints as listenbrainz
 from serving.metrics import Metrics, MetricsMiddleware
 from serving.parts import open_parts
+from serving.privacy import endpoints as privacy
 from serving.recommend import endpoints as recommend
+from serving.search import endpoints as search
 from serving.similar import endpoints as similar
+from serving.stats import endpoints as stats
 from serving.trending import endpoints as trending
 
 if TYPE_CHECKING:
@@ -48,10 +57,15 @@ _TAGS: Final = [
     {"name": "events", "description": "What listeners did."},
     {"name": "recommendations", "description": "What to play next, and why."},
     {"name": "charts", "description": "What everybody plays."},
+    {"name": "catalogue", "description": "What there is to play."},
+    {"name": "listening", "description": "How somebody listens."},
     {"name": "imports", "description": "Files of plays and of tracks."},
+    {"name": "privacy", "description": "A person's own data: see it, erase it, pause."},
     {"name": "operations", "description": "State, metrics and the ledger."},
 ]
 
+_EXPOSED: Final = ["ETag", "Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"]
+_KEY: Final = {"type": "http", "scheme": "bearer", "description": "A key of `music key create`; none if API_AUTH=open."}
 _ASSETS: Final = "/docs-assets"
 _REF: Final = "#/components/schemas/{model}"
 
@@ -76,10 +90,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION, openapi_tags=_TAGS, lifespan=lifespan, docs_url=None, redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )  # fmt: skip
+    app.add_middleware(EdgeMiddleware, settings=used)
+    if used.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=used.cors_origins, allow_methods=["*"], expose_headers=_EXPOSED,
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
+        )  # fmt: skip
     app.add_middleware(MetricsMiddleware, metrics=metrics)
+    tracing.install(app, used)
     problems.install(app)
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
-    for feature in (events, recommend, similar, trending, health, ledger, imports):
+    for feature in (
+        events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search, freshness,
+        listenbrainz,
+    ):  # fmt: skip
         app.include_router(feature.router)
     _document(app)
     return app
@@ -122,4 +146,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     schemas.update(event.pop("$defs"))
     schemas["EventIn"] = event
     schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REF)
+    schema["components"]["securitySchemes"] = {SECURITY_SCHEME: _KEY}
+    for path in schema["paths"].values():
+        for operation in path.values():
+            # The problems of who may not ask, or too often, are those of the edge, not of a handler.
+            statuses = (403, 429) if operation.get(SCOPE) == PUBLIC else (401, 403, 429, 503)
+            for status, described in problems.responses(*statuses).items():
+                operation["responses"].setdefault(str(status), described)
     return schema

@@ -42,6 +42,15 @@ return seen
 """
 """One command for a batch: a pipeline of as many SETs costs this process seven times the CPU."""
 
+_COUNT: Final = """
+local used = math.floor(tonumber(redis.call('GET', KEYS[1]) or 0) * ARGV[1]) + tonumber(redis.call('GET', KEYS[2]) or 0)
+if used >= tonumber(ARGV[2]) then return {used, 0} end
+redis.call('INCR', KEYS[2])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return {used + 1, 1}
+"""
+"""Counts unless the limit is reached: what two keys hold, the first by its share, and whether it was counted."""
+
 
 class Cache:
     """What the API keeps in Redis: known listeners, event ids seen, and the histories that it reads."""
@@ -52,6 +61,7 @@ class Cache:
         )
         self._redis: Redis = Redis(connection_pool=pool)
         self._mark_seen = self._redis.register_script(_MARK_SEEN)
+        self._count = self._redis.register_script(_COUNT)
         self.dependency = Dependency("redis", (RedisError,))
 
     async def listeners(self, user_ids: Sequence[str]) -> dict[str, str]:
@@ -101,6 +111,47 @@ class Cache:
             raise UnavailableError(
                 "the listener's history in Redis cannot be read; write the features again"
             ) from error
+
+    async def count(self, last: str, current: str, *, share: float, limit: int, seconds: int) -> tuple[int, bool]:
+        """Count one more under a key unless a limit is reached; return the sum and whether it was counted.
+
+        Args:
+            last: key of the time before, of which a share still counts.
+            current: key of now.
+            share: of the time before.
+            limit: most that both may hold.
+            seconds: how long a count is kept.
+
+        Raises:
+            UnavailableError: Redis is away.
+        """
+        async with self.dependency.call(_SECONDS):
+            used, counted = await self._count(keys=[last, current], args=[share, limit, seconds])
+        return int(used), bool(counted)
+
+    async def reply(self, name: str) -> bytes | None:
+        """Return the answer kept under a name, None if there is none or Redis is away."""
+        try:
+            async with self.dependency.call(_SECONDS):
+                return _bytes(await self._redis.get(_digest("reply", name)))
+        except UnavailableError:
+            return None
+
+    async def keep_reply(self, name: str, value: bytes) -> None:
+        """Keep an answer for a day, unless Redis is away."""
+        try:
+            async with self.dependency.call(_SECONDS):
+                await self._redis.set(_digest("reply", name), value, ex=_SEEN_SECONDS)
+        except UnavailableError:
+            return
+
+    async def forget_listeners(self, user_ids: Sequence[str]) -> None:
+        """Drop the listener ids of users who were erased; what Redis still has then expires."""
+        try:
+            async with self.dependency.call(_SECONDS):
+                await self._redis.delete(*[_digest("listener", user_id) for user_id in user_ids])
+        except UnavailableError:
+            return
 
     async def check(self) -> None:
         """Ask whether Redis answers, for the health check."""

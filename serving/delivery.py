@@ -11,6 +11,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from serving import tracing
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -62,12 +63,13 @@ class Delivery:
         """
         if not messages:
             return []
-        countdown = _Countdown(len(messages))
+        countdown, trace = _Countdown(len(messages)), tracing.headers()
         for index, message in enumerate(messages):
             try:
                 self._producer.send(
-                    message.topic, key=message.key, value=message.value, on_done=partial(countdown.done, index)
-                )
+                    message.topic, key=message.key, value=message.value, headers=trace,
+                    on_done=partial(countdown.done, index),
+                )  # fmt: skip
             except UnavailableError as error:
                 countdown.done(index, str(error))
         await asyncio.wait({countdown.finished}, timeout=self._timeout_seconds + extra_seconds)

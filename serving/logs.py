@@ -6,11 +6,14 @@ import logging
 
 import structlog
 
+from serving.tracing import add_trace_id
+
 
 def configure() -> None:
     """Write structlog's and the standard library's logs to the standard output as JSON."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
+        add_trace_id,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter as Counts
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -13,9 +15,13 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from serving.dependency import Dependency
+
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SHARES: Final = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+CacheName = Literal["listeners_memory", "listeners_redis", "histories"]
+CacheResult = Literal["hit", "miss", "error"]
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -45,6 +51,21 @@ class Metrics:
         )  # fmt: skip
         self._model = Gauge("model_info", "The bundle that serves: always 1.", ["version"], registry=registry)
 
+        self._model_age = Gauge("model_bundle_age_seconds", "Age of the bundle that serves.", registry=registry)
+        self._model_age.set(math.nan)
+        self._cache = Counter(
+            "cache_requests", "Values asked of a cache: the listeners in memory and in Redis, the histories in Redis.",
+            ["cache", "result"], registry=registry,
+        )  # fmt: skip
+        self._dependency = Gauge(
+            "dependency_up", "Whether a part behind the API answers: 1 or 0.", ["dependency"], registry=registry
+        )
+
+    def cache(self, cache: CacheName, result: CacheResult, count: int = 1) -> None:
+        """Count values that a cache had, had not, or could not be asked for."""
+        if count:
+            self._cache.labels(cache, result).inc(count)
+
     def ingest(self, outcomes: Iterable[tuple[str, str]]) -> None:
         """Count events by topic and verdict; a rejected one belongs to topic `none`."""
         for (topic, verdict), count in Counts(outcomes).items():
@@ -68,9 +89,20 @@ class Metrics:
         self._model.clear()
         self._model.labels(version).set(1)
 
-    def expose(self, *, spooled: int) -> bytes:
-        """Return all metrics in Prometheus' text format."""
+    def expose(self, *, spooled: int, model_made_at: datetime | None = None, parts: Iterable[Dependency] = ()) -> bytes:
+        """Return all metrics in Prometheus' text format.
+
+        Args:
+            spooled: events that wait on disk.
+            model_made_at: when the bundle that serves was made; absent: none serves.
+            parts: what is behind the API.
+        """
         self._spooled.set(spooled)
+        if model_made_at is not None:
+            self._model_age.set((datetime.now(UTC) - model_made_at).total_seconds())
+        for part in parts:
+            if part.state != "unknown":
+                self._dependency.labels(part.name).set(part.state == "up")
         return generate_latest(self._registry)
 
 

@@ -9,19 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Depends, Request
 
+from serving.access.callers import KeyRing
+from serving.access.limits import Limiter
 from serving.cache import Cache
-from serving.catalog import Names, names_view
+from serving.catalog import Details, Names, details_view, names_view
+from serving.charts.store import Charts
+from serving.database import Database
 from serving.delivery import Delivery
+from serving.events.replies import Replies
 from serving.events.service import Ingest, Outbox
 from serving.health.service import Broker, Health
 from serving.identity.service import Identity
 from serving.identity.store import ListenerStore
 from serving.imports.service import Imports
 from serving.metrics import Metrics
+from serving.privacy.choices import Choices
+from serving.privacy.service import Privacy
 from serving.recommend.models import Models
 from serving.recommend.service import Exposures, Recommender
 from serving.recommend.trial import Trial
+from serving.search.index import SearchView, search_view
 from serving.spool import Spool
+from serving.stats.store import Stats
 from serving.trending.store import TrendingView, trending_view
 from streaming.lake import Lake
 from streaming.producer import EventProducer
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 _TRENDING_SECONDS: Final = 2.0
 _NAMES_SECONDS: Final = 5.0
 _LAST_EXPOSURES_SECONDS: Final = 5.0
+_CANCEL_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +57,20 @@ class Parts:
     models: Models
     trending: TrendingView
     names: Names
+    details: Details
+    outbox: Outbox
     ingest: Ingest
+    replies: Replies
     imports: Imports
     recommender: Recommender
     health: Health
+    keys: KeyRing
+    limiter: Limiter
+    privacy: Privacy
+    warehouse: Database
+    charts: Charts
+    stats: Stats
+    search: SearchView
 
 
 @asynccontextmanager
@@ -62,8 +82,11 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     spool = Spool(settings.spool_path, limit=settings.spool_limit)
     await spool.open()
     cache = Cache(settings.redis)
-    store = ListenerStore(settings.database)
-    await store.open()
+    database = Database(settings.database)
+    await database.open()
+    warehouse = Database(settings.database, name="warehouse")
+    await warehouse.open()
+    keys, choices = KeyRing(database), Choices(database)
     broker = Broker(settings.bootstrap_servers)
     producer = EventProducer(
         settings.bootstrap_servers,
@@ -71,29 +94,37 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         delivery_timeout_ms=int(settings.produce_timeout_seconds * 1000),
     )
     delivery = Delivery(producer, broker.dependency, timeout_seconds=settings.produce_timeout_seconds)
-    identity = Identity(store, cache)
+    identity = Identity(ListenerStore(database), cache, metrics)
     outbox = Outbox(delivery, spool, identity=identity, cache=cache)
     exposures = Exposures(outbox, metrics)
     lake = Lake(settings.storage)
     trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
-    checks = {cache.dependency: cache.check, store.dependency: store.check, broker.dependency: broker.check}
+    details, search = details_view(lake), search_view(lake)
+    checks = {cache.dependency: cache.check, database.dependency: database.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
     trial = Trial(models, metrics, experiment=settings.trial, share=settings.exploration_share)
     recommender = Recommender(
-        trial, identity=identity, cache=cache, trending=trending, names=names, exposures=exposures, metrics=metrics
-    )
-    ingest = Ingest(outbox, identity=identity, cache=cache, metrics=metrics)
+        trial, identity=identity, choices=choices, cache=cache, trending=trending, names=names,
+        details=details, exposures=exposures, metrics=metrics,
+    )  # fmt: skip
+    ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics)
+    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool)
     async with _running(
-        health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS)
-    ):
+        health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
+        details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
+    ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
-            ingest=ingest, imports=Imports(settings, identity), recommender=recommender, health=health,
+            details=details, outbox=outbox, replies=Replies(cache), ingest=ingest, imports=Imports(settings, identity),
+            recommender=recommender, health=health, keys=keys, limiter=Limiter(cache), privacy=privacy,
+            warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()
     await spool.close()
-    await store.close()
+    await keys.flush()
+    await database.close()
+    await warehouse.close()
     await cache.close()
 
 
@@ -103,11 +134,14 @@ async def _running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        # Again and again: a client that is cancelled just as its call ends may take the cancellation for its own.
+        while waiting := [task for task in tasks if not task.done()]:
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting, timeout=_CANCEL_SECONDS)
         for task in tasks:
             with suppress(asyncio.CancelledError):
-                await task
+                task.result()
 
 
 async def parts_of(request: Request) -> Parts:

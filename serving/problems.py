@@ -49,10 +49,15 @@ class Problem(BaseModel):
 
 
 _DESCRIPTIONS: Final = {
+    400: "The request cannot be read.",
+    401: "A valid key is needed: `Authorization: Bearer KEY`.",
+    403: "The key does not open this: another scope or another person's data.",
     404: "There is no such thing.",
     409: "It cannot be done as things stand.",
+    408: "The body did not come in time.",
     413: "The body is larger than is allowed.",
     422: "A parameter or the body is not valid: the problem names it and what would be.",
+    429: "Too many requests within a minute: try again after the seconds of `Retry-After`.",
     507: "There is no room for it on the disk.",
     503: "A part that is needed does not answer: try again after the seconds of `Retry-After`.",
 }

@@ -87,6 +87,10 @@ class Spool:
         """Remove events that the broker has."""
         await self._run(lambda: self._remove(places))
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Remove the events of users or listeners, and their bytes from the file."""
+        await self._run(lambda: self._forget(keys))
+
     async def close(self) -> None:
         """Close the file."""
         await self._run(lambda: self._database.close() if self._database else None)
@@ -141,6 +145,11 @@ class Spool:
         if self.count == 0:
             # The write-ahead log still holds what was removed, client ids among it.
             self._open_database.execute("pragma wal_checkpoint(truncate)")
+
+    def _forget(self, keys: Sequence[str]) -> None:
+        self._transaction("delete from spooled where key = ?", [(key,) for key in keys])
+        self.count = self._count()
+        self._open_database.execute("pragma wal_checkpoint(truncate)")
 
     def _transaction(self, statement: str, rows: list[tuple[object, ...]]) -> None:
         database = self._open_database

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
@@ -49,6 +50,7 @@ class View(Generic[T]):
         self, lake: Lake, sources: Sequence[Source], *, build: Callable[[list[pa.Table]], T], empty: T
     ) -> None:
         self.value = empty
+        self.read_at: datetime | None = None
         self.dependency = Dependency("lake")
         self._lake = lake
         self._sources = sources
@@ -66,6 +68,7 @@ class View(Generic[T]):
         try:
             async with self.dependency.call(_SECONDS, check=True):
                 await asyncio.to_thread(self._refresh)
+            self.read_at = datetime.now(UTC)
         except UnavailableError as error:
             _log.warning("lake not read", error=str(error))
 

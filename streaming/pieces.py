@@ -63,6 +63,7 @@ class Piece(msgspec.Struct, frozen=True):
         records: valid records of a compacted topic as an Arrow stream: they are merged, not appended.
         reasons: how many bad ones there are by reason.
         bad: the first few bad ones, for the log.
+        traces: ids of the first few traces that the messages belong to, for the log.
     """
 
     topic: str
@@ -73,6 +74,7 @@ class Piece(msgspec.Struct, frozen=True):
     reasons: dict[str, int]
     bad: list[Bad] = []
     unsure: bytes | None = None
+    traces: list[str] = []
 
 
 def to_bytes(table: pa.Table) -> bytes:

@@ -35,6 +35,7 @@ _ROWS_AT_ONCE: Final = 4_000
 _BYTES_AT_ONCE: Final = 32 << 20
 _ROWS_TO_DOUBT: Final = 20_000
 """A smaller file is written anew without its duplicates in no time; a second one beside it would cost readers more."""
+_TRACES_LOGGED: Final = 5
 _BAD_LOGGED: Final = 10
 """Of a piece: a log that holds every message of a broken producer is of no use to anybody."""
 
@@ -61,6 +62,7 @@ def stage(
     for batch in _grouped(batches):
         for topic, messages in _by_topic(batch):
             part = waiting[topic]
+            part.note_traces(messages.column("headers"))
             part.add(*_read(topic, messages, topic_ids[topic], now))
             if part.count >= _ROWS_PER_FILE:
                 yield waiting.pop(topic).piece(topic, storage, filter_)
@@ -167,6 +169,16 @@ class _Part:
         self._dead: list[pa.Table] = []
         self._marks: list[pa.Table] = []
         self._dead_marks: list[pa.Table] = []
+        self._traces: dict[str, None] = {}
+
+    def note_traces(self, headers: pa.Array) -> None:
+        """Note the first few traces that messages belong to: enough to find a batch by a request."""
+        if len(self._traces) >= _TRACES_LOGGED or headers.null_count == len(headers):
+            return
+        some = with_headers(pa.table({"headers": headers.drop_null().slice(0, _TRACES_LOGGED)}))
+        for each in some.column("headers").to_pylist():
+            if (trace_id := _trace_id(each)) is not None and len(self._traces) < _TRACES_LOGGED:
+                self._traces[trace_id] = None
 
     def add(self, good: pa.Table, dead: pa.Table, marks: pa.Table, dead_marks: pa.Table) -> None:
         self.count += good.num_rows + dead.num_rows
@@ -196,6 +208,7 @@ class _Part:
             records=to_bytes(good) if good and compacted else None,
             reasons=_counts(dead) if dead else {},
             bad=_first_bad(dead) if dead else [],
+            traces=list(self._traces),
         )
 
 

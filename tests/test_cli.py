@@ -312,3 +312,25 @@ def test_an_erasure_reads_its_ids_from_a_file_and_prints_a_receipt(
     assert receipt["erasure_id"] == "request-7"
     assert receipt["gone_at"]["lake"] >= receipt["hidden_at"]
     assert "somebody" not in said.stdout + said.stderr
+
+
+def test_a_key_is_made_shown_rotated_and_revoked(run: Music, make_settings, database_url: str) -> None:
+    settings = make_settings(database_url=database_url)
+
+    made = run(settings, "key", "create", "phone", "--scope", "read", "--expires", "90d").stdout.strip()
+    key_id = made.split("_")[1]
+    newer = run(settings, "key", "rotate", key_id, "--grace", "0m").stdout.strip()
+    run(settings, "key", "revoke", newer.split("_")[1])
+    listed = run(settings, "key", "list").stdout
+    audit = run(settings, "key", "audit").stdout
+
+    assert re.fullmatch(r"music_[0-9a-f]{12}_[\w-]{43}", made)
+    assert {"expired", "revoked"} <= set(listed.split())
+    assert made.split("_", 2)[2] not in listed + audit
+    assert [word for word in audit.split() if word in {"created", "rotated", "revoked"}] == [
+        "revoked", "rotated", "created", "created",
+    ]  # fmt: skip
+    wrong = run(settings, "key", "create", "x", "--scope", "write")
+    assert (wrong.returncode, wrong.stderr) == (1, "scope 'write' is not known; valid: ingest, read, admin\n")
+    span = run(settings, "key", "rotate", key_id, "--grace", "soon")
+    assert "valid: such as 30m, 12h, 90d" in span.stderr

@@ -151,12 +151,39 @@ def test_the_matrix_of_storage_has_every_cell() -> None:
 
 def test_endpoints_exist(tmp_path: Path) -> None:
     paths = create_app(Settings(_env_file=None, music_home=tmp_path)).openapi()["paths"]
-    mentioned = each_code(r"(?:GET|POST|localhost:8000) ?(/[a-z]*)")
+    mentioned = each_code(r"(?:GET|POST|localhost:8000) ?(/[a-z0-9]*)")
     assert mentioned
     for page, path in mentioned:
         assert path == "/docs" or any(known == path or known.startswith(f"{path}/") for known in paths), (
             f"{page}: {path}"
         )
+
+
+def test_every_endpoint_is_in_the_table_with_its_scope(tmp_path: Path) -> None:
+    paths = create_app(Settings(_env_file=None, music_home=tmp_path)).openapi()["paths"]
+    exist = {
+        (
+            f"{method.upper()} {path}",
+            operation["x-scope"],
+            bool(operation.get("x-whole-platform")),
+            operation["summary"],
+        )
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    rows = re.findall(
+        r"^\| `([A-Z]+ /\S+)` \| (\w+)(, whole platform)? \| (.*) \|$", text(ROOT / "docs" / "api.md"), re.M
+    )
+    assert {(endpoint, scope, bool(whole), summary) for endpoint, scope, whole, summary in rows} == exist
+
+
+def test_the_metrics_of_the_api_are_in_the_table() -> None:
+    from serving.metrics import Metrics
+
+    exposed = text_string_to_metric_families(Metrics().expose(spooled=0).decode())
+    names = {each.name + ("_total" if each.type == "counter" else "") for each in exposed}
+    said = text(ROOT / "docs" / "api.md")
+    assert {name for name in names if f"`{name}`" not in said and not name.endswith("_created")} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

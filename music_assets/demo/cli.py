@@ -48,7 +48,10 @@ def simulate(
     console = _console()
     load = live.Live(seed, datetime.now(UTC))
     live.send_catalogue(load, settings().bootstrap_servers)
-    with EventClient(settings().api_url, patience_seconds=30) as client, console.status("posting") as status:
+    with (
+        EventClient(settings().api_url, patience_seconds=30, key=settings().api_key) as client,
+        console.status("posting") as status,
+    ):
         verdicts = live.run(
             client, load, rate=rate, seconds=minutes * 60, progress=lambda so_far: status.update(str(so_far))
         )

@@ -106,7 +106,7 @@ class Sender:
     def _post(self) -> Verdicts:
         with (
             self._progress.stage("post events") as entry,
-            EventClient(self._settings.api_url, stop=self._stop) as client,
+            EventClient(self._settings.api_url, stop=self._stop, key=self._settings.api_key) as client,
         ):
             verdicts = client.post(self._unless_stopped())
             entry.rows = verdicts.posted

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+from pydantic import SecretStr
 
 from music_assets.sources.feed import ClientEvent, ForeignMessage
 from streaming.errors import TimeoutExpiredError, UnavailableError
@@ -82,6 +83,7 @@ class EventClient:
         patience_seconds: how long one batch is tried before the run gives up.
         stop: set by another thread, ends the tries at once.
         on_results: told each request's events with the verdicts on them, from the thread that posted it.
+        key: of the API, if it asks for one.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class EventClient:
         patience_seconds: float = 180,
         stop: threading.Event | None = None,
         on_results: Callable[[Sequence[ClientEvent], Results], None] | None = None,
+        key: SecretStr | None = None,
     ) -> None:
         self._batch = batch
         self._connections = connections
@@ -100,8 +103,9 @@ class EventClient:
         self._stop = stop or threading.Event()
         self._on_results = on_results
         self._http = httpx.Client(
-            base_url=url, timeout=httpx.Timeout(30, connect=5), limits=httpx.Limits(max_connections=connections)
-        )
+            base_url=url, timeout=httpx.Timeout(30, connect=5), limits=httpx.Limits(max_connections=connections),
+            headers={"authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+        )  # fmt: skip
 
     def __enter__(self) -> EventClient:
         return self

@@ -107,12 +107,19 @@ def hand_in(settings: Settings, kind: str, path: Path, *, user: str | None, zone
         raise ConfigurationError(f"{path} does not exist: give a file, a folder or a zip archive")
     digest = sha256(path)
     with connect(settings) as connection:
-        listener_id = None if user is None else ensure_listeners(connection, [user])[user]
+        listener_id = None if user is None else _listener(connection, user)
         record, _ = import_table.register(
             connection, kind=kind, file_name=path.name, sha256=digest, listener_id=listener_id, time_zone=zone,
             status="running",
         )  # fmt: skip
     return record
+
+
+def _listener(connection: psycopg.Connection[Any], user: str) -> str:
+    found = ensure_listeners(connection, [user])
+    if user not in found:
+        raise ConfigurationError("this user was erased or has paused: nothing of theirs is taken in")
+    return found[user]
 
 
 def carry_out(settings: Settings, record: Import, path: Path, *, progress: Callable[[Import], None]) -> Import:

@@ -193,7 +193,9 @@ class PlaySender:
         self._met: set[_Names] = set()
 
     def send(self, plays: Sequence[Play]) -> int:
-        """Send valid plays and return how many there were, once the broker has acknowledged every one.
+        """Send valid plays and return how many were sent, once the broker has acknowledged every one.
+
+        Plays of who was erased or has paused are left out.
 
         After an error any of them may be on the topic: send them again, they are stored once.
 
@@ -207,6 +209,7 @@ class PlaySender:
             if (refused := refusal(play, now)) is not None:
                 raise ContractError("out_of_range", refused.field, f"play {place}: {refused.field} {refused.reason}")
         listeners = self._resolve({play.user_id for play in plays})
+        plays = [play for play in plays if play.user_id in listeners]
         met = {key: play for play in plays if (key := (play.item_id, play.artist, play.album)) not in self._met}
         fresh: dict[str, CatalogRecord] = {}
         for play in met.values():

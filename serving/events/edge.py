@@ -113,6 +113,19 @@ def split(body: bytes) -> list[bytes | msgspec.Raw]:
         raise ContractError("malformed_json", None, "the body is nested too deeply") from error
     except msgspec.DecodeError as error:
         raise ContractError("malformed_json", None, f"the body is not JSON: {error}") from error
+    return _batch(parts)
+
+
+def split_lines(body: bytes) -> list[bytes | msgspec.Raw]:
+    """Cut a body of one event a line; empty lines say nothing.
+
+    Raises:
+        ContractError: it is not 1 to `MAX_BATCH` events.
+    """
+    return _batch([line for line in body.split(b"\n") if line.strip()])
+
+
+def _batch(parts: list[bytes | msgspec.Raw]) -> list[bytes | msgspec.Raw]:
     if not 1 <= len(parts) <= MAX_BATCH:
         raise ContractError("batch_size", None, f"a batch must hold 1 to {MAX_BATCH} events, not {len(parts)}")
     return parts

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
-from serving.events.edge import MAX_BATCH
+from music_assets.keys import Scope
+from serving.access.rules import Asker, GuardedRoute, needs
+from serving.events.edge import MAX_BATCH, split, split_lines
 from serving.events.schemas import IngestAnswer
 from serving.parts import Api
 from serving.problems import MEDIA_TYPE, responses
+from streaming.events import Identifier
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=GuardedRoute)
 
 MAX_BODY: Final = 2 * 1024 * 1024
+_BODY_SECONDS: Final = 30.0
+_LINES: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/ndjson"})
 
 _SEED: Final = {"user_id": "user1", "event_type": "view", "item_id": "item1", "timestamp": "2024-01-01T00:00:00Z"}
 _LISTEN: Final = {
@@ -35,7 +41,7 @@ _PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/Problem"}}
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "description": f"One event, or an array of 1 to {MAX_BATCH}; at most 2 MiB.",
+        "description": f"One event, or an array or lines of 1 to {MAX_BATCH}; at most 2 MiB.",
         "content": {
             "application/json": {
                 "schema": {"anyOf": [_EVENT, _BATCH]},
@@ -46,7 +52,8 @@ _BODY: Final[dict[str, Any]] = {
                         "value": [_LISTEN, _SEED],
                     },
                 },
-            }
+            },
+            "application/x-ndjson": {"schema": {"type": "string"}},
         },
     }
 }
@@ -61,16 +68,22 @@ async def read_body(request: Request) -> bytes:
     """Return the request's body.
 
     Raises:
-        HTTPException: it is larger than `MAX_BODY`; no more than that is ever read.
+        HTTPException: it is larger than `MAX_BODY`, of which no more is ever read, or comes too slowly.
     """
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body must have at most {MAX_BODY} bytes")
-            chunks.append(chunk)
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BODY:
+                    raise HTTPException(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body must have at most {MAX_BODY} bytes"
+                    )
+                chunks.append(chunk)
+    except TimeoutError as error:
+        message = f"the body did not come within {_BODY_SECONDS:g} s"
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, message) from error
     except ClientDisconnect as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the client went away before the body was complete") from error
     return b"".join(chunks)
@@ -81,18 +94,36 @@ async def read_body(request: Request) -> bytes:
     status_code=HTTPStatus.ACCEPTED,
     summary="Send events",
     response_description="At least one event is safe; each has its verdict.",
-    responses={**responses(413, 503), 422: _REJECTED},
-    openapi_extra=_BODY,
+    responses={**responses(400, 408, 409, 413, 503), 422: _REJECTED},
+    openapi_extra=_BODY | needs(Scope.INGEST),
     response_model_exclude_none=True,
 )
-async def send_events(api: Api, body: Annotated[bytes, Depends(read_body)], response: Response) -> IngestAnswer:
+async def send_events(
+    api: Api,
+    asker: Asker,
+    body: Annotated[bytes, Depends(read_body)],
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[
+        Identifier | None,
+        Header(
+            description="Names this request: sent again within a day with the same body, its answer is the first one."
+        ),
+    ] = None,
+) -> IngestAnswer:
     """Take one event or a batch, and answer each with a verdict.
 
     `accepted` means that the broker has acknowledged the event, `spooled` that it is on disk here and will be sent
     under the same event id. An event may be sent again at any time: it is stored once. On 503 nothing is lost if
     the whole request is sent again.
     """
-    answer = await api.ingest.take(body)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    answer = await api.replies.once(
+        idempotency_key,
+        asker,
+        body,
+        lambda: api.ingest.take(split_lines(body) if kind in _LINES else split(body), asker),
+    )
     if answer.accepted + answer.spooled == 0:
         response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
     return answer

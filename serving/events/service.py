@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from serving.events.edge import Refusal, read, split
+from serving.events.edge import Refusal, read
 from serving.events.schemas import EventResult, IngestAnswer, Verdict
 from serving.spool import Spooled
 from streaming.errors import UnavailableError
@@ -19,10 +19,14 @@ from streaming.topics import event_topic, topics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from msgspec import Raw
+
+    from serving.access.callers import Caller
     from serving.cache import Cache
     from serving.delivery import Delivery
     from serving.identity.service import Identity
     from serving.metrics import Metrics
+    from serving.privacy.choices import Choices
     from serving.spool import Spool
 
 _PAGE: Final = 500
@@ -31,6 +35,9 @@ _DRAIN_SECONDS: Final = 0.5
 
 _DRAIN_EXTRA_SECONDS: Final = 2.0
 """The drain waits longer than the producer gives up, so that its outcomes are known and nothing is sent twice."""
+
+_NOT_YOURS: Final = Refusal("user_id", "user_id: this key sends the events of another person only", None)
+_NOT_WANTED: Final = Refusal("user_id", "user_id: this user was erased or has paused, nothing of theirs is kept", None)
 
 _log = structlog.get_logger()
 
@@ -85,20 +92,22 @@ class Outbox:
             if not (page := await self._spool.page(after=after, size=size)):
                 return total
             after = page[-1].seq
-            messages = await self._address(page)
+            messages, unwanted = await self._address(page)
             done = await self._delivery.send(list(messages.values()), extra_seconds=_DRAIN_EXTRA_SECONDS)
-            places = [place for place, sent in zip(messages, done, strict=True) if sent]
+            places = [*unwanted, *(place for place, sent in zip(messages, done, strict=True) if sent)]
             await self._spool.remove(places)
             total += len(places)
             if not all(done):
                 return total
             await self._cache.mark_seen([message.event_id for message in messages.values()])
 
-    async def _address(self, page: Sequence[Spooled]) -> dict[int, Outgoing]:
-        """Messages of a page by their place, without those whose listener cannot be found out yet."""
+    async def _address(self, page: Sequence[Spooled]) -> tuple[dict[int, Outgoing], list[int]]:
+        """Messages of a page by their place, and the places of what nobody may keep; a listener who cannot be found out
+        yet is in neither."""
         strangers = [event.key for event in page if not event.mapped]
-        known = (await self._identity.resolve(strangers, create=True)).listeners if strangers else {}
+        known, complete = await self._identity.resolve(strangers, create=True)
         messages: dict[int, Outgoing] = {}
+        unwanted: list[int] = []
         for spooled in page:
             if spooled.mapped:
                 messages[spooled.seq] = Outgoing(spooled.topic, spooled.key, spooled.value, spooled.event_id or "")
@@ -107,32 +116,40 @@ class Outbox:
                 if kind is not None:
                     event = EVENT_MODELS[kind].model_validate_json(spooled.value)
                     messages[spooled.seq] = address(event, listener_id)
-        return messages
+            elif complete:
+                unwanted.append(spooled.seq)
+        return messages, unwanted
 
 
 class Ingest:
     """Decides about each event of a request."""
 
-    def __init__(self, outbox: Outbox, *, identity: Identity, cache: Cache, metrics: Metrics) -> None:
+    def __init__(self, outbox: Outbox, *, identity: Identity, choices: Choices, cache: Cache, metrics: Metrics) -> None:
         self._outbox = outbox
         self._identity = identity
+        self._choices = choices
         self._cache = cache
         self._metrics = metrics
 
-    async def take(self, body: bytes) -> IngestAnswer:
+    async def take(self, parts: Sequence[bytes | Raw], asker: Caller) -> IngestAnswer:
         """Return the verdicts on a request's events.
 
+        Args:
+            parts: each event's JSON.
+            asker: whose events they may be.
+
         Raises:
-            ContractError: the body is not JSON, or not a batch of the right size.
             UnavailableError: events could be kept nowhere; the request is to be sent again.
         """
         now = datetime.now(UTC)
         results: list[EventResult] = []
         events: dict[int, Event] = {}
-        for index, part in enumerate(split(body)):
+        for index, part in enumerate(parts):
             match read(part, now):
-                case Refusal(field, error, valid):
-                    results.append(EventResult(index=index, verdict="rejected", field=field, error=error, valid=valid))
+                case Refusal() as refusal:
+                    results.append(_rejected(index, refusal))
+                case Event() as event if not asker.owns(event.user_id):
+                    results.append(_rejected(index, _NOT_YOURS))
                 case Event() as event:
                     events[index] = event
         if events:
@@ -147,15 +164,20 @@ class Ingest:
         )
 
     async def _keep(self, events: dict[int, Event]) -> list[EventResult]:
-        known = (await self._identity.resolve((e.user_id for e in events.values()), create=True)).listeners
-        messages = {i: address(e, known[e.user_id]) for i, e in events.items() if e.user_id in known}
-        strangers = {i: e for i, e in events.items() if e.user_id not in known}
+        known, complete = await self._identity.resolve((e.user_id for e in events.values()), create=True)
+        messages = {
+            i: address(e, known[e.user_id])
+            for i, e in events.items()
+            if e.user_id in known and not self._choices.has_paused(known[e.user_id])
+        }
+        left = {i: e for i, e in events.items() if i not in messages}
+        strangers = {i: e for i, e in left.items() if not complete and e.user_id not in known}
         waiting = [_unaddressed(event) for event in strangers.values()]
         sent = await self._outbox.put(list(messages.values()), waiting=waiting)
         accepted = [message.event_id for message, done in zip(messages.values(), sent, strict=True) if done]
         hints = await self._cache.mark_seen(accepted) if accepted else None
         marks = iter(hints or ())
-        results: list[EventResult] = []
+        results = [_rejected(index, _NOT_WANTED) for index in left if index not in strangers]
         for (index, message), done in zip(messages.items(), sent, strict=True):
             verdict: Verdict = "accepted" if done else "spooled"
             duplicate = next(marks, None) if done else None
@@ -163,6 +185,10 @@ class Ingest:
         return results + [
             EventResult(index=index, verdict="spooled", event_id=event.event_id) for index, event in strangers.items()
         ]
+
+
+def _rejected(index: int, refusal: Refusal) -> EventResult:
+    return EventResult(index=index, verdict="rejected", field=refusal.field, error=refusal.error, valid=refusal.valid)
 
 
 def _topic(event: Event | None) -> str:

@@ -6,20 +6,22 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
+from music_assets.keys import Scope
+from serving.access.rules import OPEN, GuardedRoute, needs
 from serving.health.schemas import HealthAnswer, LiveAnswer, ReadyAnswer
 from serving.metrics import CONTENT_TYPE
-from serving.parts import Api
+from serving.parts import Api, Parts
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 
 
-@router.get("/health", summary="State of every part", response_model_exclude_none=True)
+@router.get("/health", summary="State of every part", openapi_extra=OPEN, response_model_exclude_none=True)
 async def health(api: Api) -> HealthAnswer:
     """The state of each part behind the API, the model that serves and the spool; always 200."""
     return api.health.answer()
 
 
-@router.get("/health/live", summary="Whether the process answers")
+@router.get("/health/live", summary="Whether the process answers", openapi_extra=OPEN)
 async def live() -> LiveAnswer:
     """200 as long as the process answers: restart it when it does not."""
     return LiveAnswer()
@@ -28,6 +30,7 @@ async def live() -> LiveAnswer:
 @router.get(
     "/health/ready",
     summary="Whether to send requests here",
+    openapi_extra=OPEN,
     responses={503: {"model": ReadyAnswer, "description": "Still starting: `missing` says what is not done yet."}},
 )
 async def ready(api: Api, response: Response) -> ReadyAnswer:
@@ -42,8 +45,16 @@ async def ready(api: Api, response: Response) -> ReadyAnswer:
     "/metrics",
     summary="Metrics for Prometheus",
     response_class=Response,
+    openapi_extra=needs(Scope.READ, whole=True),
     responses={200: {"description": "Metrics in Prometheus' text format.", "content": {"text/plain": {}}}},
 )
 async def metrics(api: Api) -> Response:
-    """Requests, events by verdict, spool, answers by rung, the model."""
-    return Response(api.metrics.expose(spooled=api.spool.count), media_type=CONTENT_TYPE)
+    """Requests, events by verdict, spool, answers by rung, caches, the model."""
+    return Response(_exposed(api), media_type=CONTENT_TYPE)
+
+
+def _exposed(api: Parts) -> bytes:
+    bundle = api.models.current
+    return api.metrics.expose(
+        spooled=api.spool.count, model_made_at=bundle.created_at if bundle else None, parts=api.health.dependencies
+    )

@@ -45,7 +45,7 @@ class Health:
         spool: Spool,
     ) -> None:  # fmt: skip
         self._checks = checks
-        self._dependencies = [*checks, *others]
+        self.dependencies = [*checks, *others]
         self._models = models
         self._spool = spool
 
@@ -58,13 +58,13 @@ class Health:
     def answer(self) -> HealthAnswer:
         """Return what is known."""
         bundle = self._models.current
-        up = all(part.state == "up" for part in self._dependencies)
+        up = all(part.state == "up" for part in self.dependencies)
         whole = up and bundle is not None and self._models.error is None and self._spool.count == 0
         return HealthAnswer(
             status="ok" if whole else "degraded",
             dependencies={
                 part.name: DependencyHealth(state=part.state, since=part.since, detail=part.detail)
-                for part in self._dependencies
+                for part in self.dependencies
             },
             model=ModelHealth(
                 version=bundle.version if bundle else None,
@@ -76,10 +76,10 @@ class Health:
 
     def ready(self) -> ReadyAnswer:
         """Return whether every part was looked at once; one that is away does not make the API unready."""
-        missing = [f"{part.name} not checked yet" for part in self._dependencies if part.state == "unknown"]
+        missing = [f"{part.name} not checked yet" for part in self.dependencies if part.state == "unknown"]
         if not self._models.known:
             missing.append("model pointer not read yet")
-        degraded = [part.name for part in self._dependencies if part.state == "down"]
+        degraded = [part.name for part in self.dependencies if part.state == "down"]
         status = "starting" if missing else "degraded" if degraded else "ready"
         return ReadyAnswer(status=status, missing=missing, degraded=degraded)
 

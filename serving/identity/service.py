@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from serving.cache import Cache
     from serving.identity.store import ListenerStore
+    from serving.metrics import Metrics
 
 _REMEMBERED: Final = 100_000
 """Listeners kept in memory, some 20 MB."""
@@ -27,7 +28,8 @@ class Resolved(NamedTuple):
 class Identity:
     """Listener ids of this process's clients."""
 
-    def __init__(self, store: ListenerStore, cache: Cache) -> None:
+    def __init__(self, store: ListenerStore, cache: Cache, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._store = store
         self._cache = cache
         self._memory: OrderedDict[str, str] = OrderedDict()
@@ -43,9 +45,14 @@ class Identity:
         listeners = {user_id: self._memory[user_id] for user_id in wanted if user_id in self._memory}
         for user_id in listeners:
             self._memory.move_to_end(user_id)
-        if not (missing := [user_id for user_id in wanted if user_id not in listeners]):
+        missing = [user_id for user_id in wanted if user_id not in listeners]
+        self._metrics.cache("listeners_memory", "hit", len(listeners))
+        self._metrics.cache("listeners_memory", "miss", len(missing))
+        if not missing:
             return Resolved(listeners, complete=True)
         found = await self._cache.listeners(missing)
+        self._metrics.cache("listeners_redis", "hit", len(found))
+        self._metrics.cache("listeners_redis", "miss", len(missing) - len(found))
         self._remember(found)
         listeners |= found
         if not (missing := [user_id for user_id in missing if user_id not in found]):
@@ -58,6 +65,11 @@ class Identity:
         if stored:
             await self._cache.remember_listeners(stored)
         return Resolved(listeners | stored, complete=True)
+
+    async def forget(self, user_id: str) -> None:
+        """Drop what is remembered of a user who was erased."""
+        self._memory.pop(user_id, None)
+        await self._cache.forget_listeners([user_id])
 
     def _remember(self, listeners: Mapping[str, str]) -> None:
         self._memory.update(listeners)

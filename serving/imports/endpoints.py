@@ -11,6 +11,8 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
+from music_assets.keys import Scope
+from serving.access.rules import Asker, GuardedRoute, needs
 from serving.imports.schemas import ImportAnswer, Kind
 from serving.parts import Api
 from serving.problems import responses
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from music_assets.sources.import_table import Import
 
-router = APIRouter(tags=["imports"])
+router = APIRouter(tags=["imports"], route_class=GuardedRoute)
 
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -39,12 +41,13 @@ FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=NO_CONTROL
     status_code=HTTPStatus.ACCEPTED,
     summary="Bring a file",
     response_description="The file is on disk here and waits to be carried out, or was carried out before.",
-    responses=responses(413, 422, 503, 507),
-    openapi_extra=_BODY,
+    responses=responses(400, 409, 413, 422, 503, 507),
+    openapi_extra=_BODY | needs(Scope.INGEST),
     response_model_exclude_none=True,
 )
 async def bring(
     api: Api,
+    asker: Asker,
     request: Request,
     response: Response,
     kind: Annotated[Kind, Query(description="What the file holds.")],
@@ -60,6 +63,8 @@ async def bring(
 
     The same file of the same user may be sent any number of times: it is one import, and each play is stored once.
     """
+    if user_id is None and asker.user_id is not None:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "a key of one person brings files of that person only: give user_id")
     length = request.headers.get("content-length", "")
     found, waits = await api.imports.take(
         _body(request), size=int(length) if length.isdecimal() else None, kind=kind, user_id=user_id, name=file_name,
@@ -73,22 +78,25 @@ async def bring(
 @router.get(
     "/imports/{import_id}",
     summary="How far an import is",
+    openapi_extra=needs(Scope.READ),
     responses=responses(404, 422, 503),
     response_model_exclude_none=True,
 )
-async def progress(api: Api, import_id: ImportId) -> ImportAnswer:
+async def progress(api: Api, asker: Asker, import_id: ImportId) -> ImportAnswer:
     """Tell the status of an import and what became of the records so far."""
-    return _answer(await api.imports.get(import_id))
+    return _answer(await api.imports.get_for(asker.user_id, import_id))
 
 
 @router.post(
     "/imports/{import_id}/resume",
     summary="Let an import go on",
+    openapi_extra=needs(Scope.INGEST),
     responses=responses(404, 409, 422, 503),
     response_model_exclude_none=True,
 )
-async def resume(api: Api, import_id: ImportId) -> ImportAnswer:
+async def resume(api: Api, asker: Asker, import_id: ImportId) -> ImportAnswer:
     """Queue an import that failed; it goes on behind the last record that was done with."""
+    await api.imports.get_for(asker.user_id, import_id)
     return _answer(await api.imports.resume(import_id))
 
 

@@ -100,6 +100,23 @@ class Imports:
         except ConfigurationError as error:
             raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
 
+    async def get_for(self, user_id: str | None, import_id: UUID) -> Import:
+        """Return an import, if a person is given only one of theirs.
+
+        Raises:
+            HTTPException: there is none of this id, or it is another person's, which looks the same.
+            UnavailableError: PostgreSQL does not answer.
+        """
+        found = await self.get(import_id)
+        if user_id is None:
+            return found
+        resolved = await self._identity.resolve([user_id], create=False)
+        if not resolved.complete:
+            raise UnavailableError("the store of identities does not answer; try again later")
+        if found.listener_id is None or resolved.listeners.get(user_id) != found.listener_id:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no import {import_id}")
+        return found
+
     async def resume(self, import_id: UUID) -> Import:
         """Queue an import that failed, or whose process was killed; one that waits or is done stays as it is.
 
@@ -120,10 +137,14 @@ class Imports:
             return None
         if user_id is None:
             raise ContractError("missing_field", "user_id", f"user_id is missing: a file of kind {kind} is somebody's")
-        found = (await self._identity.resolve([user_id], create=True)).listeners
-        if user_id not in found:
-            raise UnavailableError("the store of identities does not answer; try again later")
-        return found[user_id]
+        found = await self._identity.resolve([user_id], create=True)
+        if user_id in found.listeners:
+            return found.listeners[user_id]
+        if found.complete:
+            raise HTTPException(
+                HTTPStatus.CONFLICT, "this user was erased or has paused: nothing of theirs is taken in"
+            )
+        raise UnavailableError("the store of identities does not answer; try again later")
 
     async def _write(self, body: AsyncIterator[bytes], partial: Path) -> str:
         """Write a body to disk in pieces, durably, and return its digest."""

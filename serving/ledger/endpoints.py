@@ -8,12 +8,14 @@ from deltalake.exceptions import DeltaError
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from music_assets.keys import Scope
+from serving.access.rules import GuardedRoute, needs
 from serving.parts import Api
 from serving.problems import responses
 from streaming import ledger
 from streaming.errors import TimeoutExpiredError, UnavailableError
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 
 _SECONDS = 5.0
 
@@ -34,7 +36,12 @@ class LedgerAnswer(BaseModel):
     topics: dict[str, TopicTotals] = Field(description="Totals by topic, since the first message.")
 
 
-@router.get("/ledger", summary="What became of every message", responses=responses(503))
+@router.get(
+    "/ledger",
+    summary="What became of every message",
+    responses=responses(503),
+    openapi_extra=needs(Scope.READ, whole=True),
+)
 async def totals(api: Api) -> LedgerAnswer:
     """Count, by topic, what the stream received and what became of it."""
     try:

@@ -64,4 +64,5 @@ class SimilarAnswer(BaseModel):
     name: str | None = Field(None, description="Its name, if the catalogue knows it.")
     model_version: str = Field(description="The bundle that serves.")
     as_of: datetime = Field(description="When the model was made.")
+    degraded: bool = Field(description="Whether an older model serves, because a newer one was refused.")
     items: list[RecommendedItem] = Field(description="Items, most similar first.")

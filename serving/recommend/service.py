@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -11,6 +12,7 @@ import structlog
 
 from music_assets.recommender.bundle import Scored
 from serving.recommend.choice import ANONYMOUS, Choice, Listener
+from serving.recommend.filters import ANYTHING, Wanted
 from serving.recommend.schemas import RecommendationAnswer, RecommendedItem
 from streaming.errors import UnavailableError
 from streaming.events import RecommendationEvent
@@ -18,14 +20,15 @@ from streaming.outgoing import Outgoing
 from streaming.tables import TRENDING_1H
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Set
 
     from music_assets.recommender.bundle import Bundle
     from serving.cache import Cache
-    from serving.catalog import Names
+    from serving.catalog import Details, Names
     from serving.events.service import Outbox
     from serving.identity.service import Identity
     from serving.metrics import Metrics
+    from serving.privacy.choices import Choices
     from serving.recommend.trial import Trial, Turn
     from serving.trending.store import TrendingView
 
@@ -36,6 +39,8 @@ _PUBLISH_SECONDS: Final = 0.05
 """How long an answer waits for its exposure's acknowledgement: ten times what a broker nearby takes."""
 
 _POPULARITY: Final = "popularity"
+_FILTERED: Final = 500
+"""Items that a rung is asked for when a filter takes some away."""
 _FRESH: Final = timedelta(minutes=TRENDING_1H.stale_after_minutes)
 
 _log = structlog.get_logger()
@@ -85,32 +90,46 @@ class Recommender:
     """Recommends to a listener."""
 
     def __init__(
-        self, trial: Trial, *, identity: Identity, cache: Cache, trending: TrendingView, names: Names,
-        exposures: Exposures, metrics: Metrics,
+        self, trial: Trial, *, identity: Identity, choices: Choices, cache: Cache, trending: TrendingView,
+        names: Names, details: Details, exposures: Exposures, metrics: Metrics,
     ) -> None:  # fmt: skip
         self._trial = trial
         self._identity = identity
+        self._choices = choices
         self._cache = cache
         self._trending = trending
         self._names = names
+        self._details = details
         self._exposures = exposures
         self._metrics = metrics
 
-    async def recommend(self, user_id: str, *, k: int) -> RecommendationAnswer:
+    async def recommend(self, user_id: str, *, k: int, wanted: Wanted = ANYTHING) -> RecommendationAnswer:
         """Return k recommendations, or as many as there are.
+
+        Args:
+            user_id: as the client names the user.
+            k: how many.
+            wanted: what kind of items; others are left out of what a rung offers.
 
         Raises:
             UnavailableError: there is neither a model nor a chart yet.
         """
         listener = await self._listener(user_id)
         recommendation_id, turn = str(uuid4()), self._trial.turn(listener.listener_id)
-        choice = self._choose(turn.bundle, listener.history, k)
+        hidden = self._choices.hidden(listener.listener_id)
+        choice = self._choose(turn.bundle, listener.history, k if wanted is ANYTHING else _FILTERED, hidden)
         if choice is None:
             raise UnavailableError("there is nothing to recommend yet: no model was released and nothing is trending")
-        self._trial.shadow(turn, choice, listener.history, k=k)
-        seed = f"{recommendation_id} {listener.listener_id}"
-        choice = self._trial.explored(choice, turn.bundle, listener.history, seed=seed)
-        await self._exposures.publish(_exposure(recommendation_id, listener, turn, choice))
+        if wanted is ANYTHING:
+            self._trial.shadow(turn, choice, listener.history, k=k)
+            never, seed = listener.history.keys() | hidden, f"{recommendation_id} {listener.listener_id}"
+            choice = self._trial.explored(choice, turn.bundle, never, seed=seed)
+        else:
+            details = self._details.value
+            items = [item for item in choice.items if wanted.takes(item.item_id, details.get(item.item_id))][:k]
+            choice = replace(choice, items=items)
+        if choice.items:
+            await self._exposures.publish(_exposure(recommendation_id, listener, turn, choice))
         self._metrics.served(choice.rung)
         version = turn.bundle.version if turn.bundle else None
         return RecommendationAnswer(
@@ -121,29 +140,31 @@ class Recommender:
     async def _listener(self, user_id: str) -> Listener:
         resolved = await self._identity.resolve([user_id], create=False)
         listener_id = resolved.listeners.get(user_id)
-        if listener_id is None:
+        if listener_id is None or self._choices.has_paused(listener_id):
             return Listener(listener_id=ANONYMOUS, history={}, degraded=not resolved.complete)
         try:
             history = await self._cache.history(listener_id)
         except UnavailableError:
+            self._metrics.cache("histories", "error")
             return Listener(listener_id=listener_id, history={}, degraded=True)
+        self._metrics.cache("histories", "hit" if history else "miss")
         return Listener(listener_id=listener_id, history=history, degraded=False)
 
-    def _choose(self, bundle: Bundle | None, history: Mapping[str, float], k: int) -> Choice | None:
+    def _choose(self, bundle: Bundle | None, history: Mapping[str, float], k: int, hidden: Set[str]) -> Choice | None:
         if bundle is not None and history:
-            items = bundle.recommend(history, k=k)
+            items = bundle.recommend(history, k=k, exclude=hidden)
             # What only popularity fills up says nothing about this listener.
             if any(item.source != _POPULARITY for item in items):
                 return Choice(rung="personal", as_of=bundle.created_at, items=items)
         chart = self._trending.value["1h"]
         if chart.as_of is not None and datetime.now(UTC) - chart.as_of <= _FRESH:
-            rows = [row for row in chart.rows if row.item_id not in history][:k]
+            rows = [row for row in chart.rows if row.item_id not in history and row.item_id not in hidden][:k]
             if rows:
                 items = [
                     Scored(row.item_id, row.score, "trending", "among the most played of the last hour") for row in rows
                 ]
                 return Choice(rung="trending", as_of=chart.as_of, items=items)
-        if bundle is not None and (items := bundle.popular(k=k, exclude=history.keys())):
+        if bundle is not None and (items := bundle.popular(k=k, exclude=history.keys() | hidden)):
             return Choice(rung="popular", as_of=bundle.created_at, items=items)
         return None
 

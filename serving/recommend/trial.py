@@ -11,7 +11,7 @@ from music_assets.recommender.exploration import explore
 from serving.recommend.choice import ANONYMOUS, Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from music_assets.recommender.assignment import Arm, Experiment
     from music_assets.recommender.bundle import Bundle
@@ -53,12 +53,19 @@ class Trial:
         bundle = (self._models.challenger or champion) if arm == "challenger" else champion
         return Turn(bundle=bundle, experiment=self._experiment.name, arm=arm)
 
-    def explored(self, choice: Choice, bundle: Bundle | None, history: Mapping[str, float], *, seed: str) -> Choice:
-        """Give places of an answer away, with the probabilities written down; the same seed gives the same."""
+    def explored(self, choice: Choice, bundle: Bundle | None, never: Set[str], *, seed: str) -> Choice:
+        """Give places of an answer away, with the probabilities written down; the same seed gives the same.
+
+        Args:
+            choice: the answer as it would be.
+            bundle: what answered.
+            never: item ids not to show: heard or hidden.
+            seed: of the draw.
+        """
         if bundle is None or self._share <= 0 or choice.rung not in _EXPLORED:
             return choice
         shown = {item.item_id: item for item in choice.items}
-        pool = [item for item in bundle.tail if item not in shown and item not in history]
+        pool = [item for item in bundle.tail if item not in shown and item not in never]
         places = explore(list(shown), pool, share=self._share, seed=seed)
         items = [bundle.tried(place.item_id) if place.explored else shown[place.item_id] for place in places]
         return replace(choice, items=items, propensities=[place.propensity for place in places])

@@ -29,4 +29,5 @@ class TrendingAnswer(BaseModel):
     window: Window = Field(description="Length of the window.")
     as_of: datetime | None = Field(description="End of the window; null before the first tick.")
     age_seconds: float | None = Field(description="How old the chart is; null before the first tick.")
+    degraded: bool = Field(description="Whether the chart is older than it should be, or the lake does not answer.")
     items: list[TrendingItem] = Field(description="Items, best first; empty if nothing was played.")

@@ -293,7 +293,11 @@ class Intake:
             for bad in piece.bad:
                 log.warning("dead_letter", topic=piece.topic, **msgspec.structs.asdict(bad))
         received = sum(row["received"] for row in rows)
-        log.info("batch_committed", query=NAME, received=received, seconds=clock.total, phases=clock.phases, **added)
+        traces = [trace_id for piece in pieces for trace_id in piece.traces]
+        told = {"trace_ids": traces} if traces else {}
+        log.info(
+            "batch_committed", query=NAME, received=received, seconds=clock.total, phases=clock.phases, **told, **added
+        )
         self._on_batch(added)
 
 

@@ -7,14 +7,16 @@ import asyncio
 import psycopg
 import pytest
 
+from serving.database import Database
 from serving.identity.store import ListenerStore
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_listener_that_another_process_makes_in_the_same_moment_is_found(database_url: str) -> None:
-    store = ListenerStore(database_url)
-    await store.open()
+    database = Database(database_url)
+    await database.open()
+    store = ListenerStore(database)
     try:
         with psycopg.connect(database_url) as other:
             made = other.execute(
@@ -26,17 +28,18 @@ async def test_a_listener_that_another_process_makes_in_the_same_moment_is_found
             other.commit()
         found = await asking
     finally:
-        await store.close()
+        await database.close()
     assert made == (found["raced"],)
     assert found.keys() == {"raced", "alone"}
     assert found["alone"] != found["raced"]
 
 
 async def test_finding_makes_nobody(database_url: str) -> None:
-    store = ListenerStore(database_url)
-    await store.open()
+    database = Database(database_url)
+    await database.open()
+    store = ListenerStore(database)
     try:
         assert await store.find(["stranger"]) == {}
         assert await store.find(["stranger"]) == {}
     finally:
-        await store.close()
+        await database.close()

@@ -184,3 +184,35 @@ async def test_recommendation_ids_are_never_the_same(start: Start) -> None:
         await serves(api, worlds.release(api.parts.settings.model_root))
         ids = [(await api.get("/recommend", user_id="a")).json()["recommendation_id"] for _ in range(3)]
     assert len({UUID(one) for one in ids}) == 3
+
+
+async def test_filters_leave_out_what_is_not_wanted(start: Start, redis_url: str, database_url: str) -> None:
+    async with start() as api:
+        worlds.artists(api.parts.settings, {"artist:02": "Rock", "artist:08": "rock", "artist:10": "Jazz"})
+        await eventually(lambda: bool(api.parts.details.value), seconds=10)
+        await serves(api, worlds.release(api.parts.settings.model_root))
+        await known(api, redis_url, database_url, {"artist:04": 3.0, "artist:06": 1.0})
+        rock = (await api.get("/recommend", user_id="fan", genre="ROCK", k=1)).json()
+        every = (await api.get("/recommend", user_id="fan", genre="rock")).json()
+        none = (await api.get("/recommend", user_id="fan", genre="polka")).json()
+        old = (await api.get("/recommend", user_id="fan", year_to=1999)).json()
+        wrong = await api.get("/recommend", user_id="fan", year_from=2000, year_to=1999)
+        tracks = (await api.get("/recommend", user_id="fan", kind="track")).json()
+    assert rock["rung"] == "personal"
+    assert [item["rank"] for item in rock["items"]] == [1]
+    assert {item["item_id"] for item in every["items"]} == {"artist:02", "artist:08"}
+    assert none["items"] == old["items"] == tracks["items"] == []
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "year_to")
+
+
+async def test_a_playlist_has_tracks_only_and_no_name_breaks_it(start: Start) -> None:
+    async with start() as api:
+        worlds.chart(api.parts.settings, {"track:a": 9.0, "artist:02": 7.0, "track:b": 5.0})
+        await eventually(lambda: bool(api.parts.trending.value["1h"].rows))
+        jspf = await api.get("/recommendations/somebody/playlist")
+        m3u = await api.get("/recommendations/somebody/playlist", format="m3u", k=1)
+    playlist = jspf.json()["playlist"]
+    assert [track["identifier"] for track in playlist["track"]] == [["urn:music:track:a"], ["urn:music:track:b"]]
+    assert playlist["track"][0]["annotation"] == "among the most played of the last hour"
+    assert m3u.headers["content-type"].startswith("audio/x-mpegurl")
+    assert m3u.text.splitlines() == ["#EXTM3U", "#PLAYLIST:Recommended", "#EXTINF:-1,track:a", "urn:music:track:a"]

@@ -12,7 +12,7 @@ from music_assets.recommender import bundle
 from music_assets.recommender.bundle import Contents
 from music_assets.recommender.models.ease import Ease
 from streaming.lake import Lake
-from streaming.tables import TRENDING_1H, silver
+from streaming.tables import LEDGER, TRENDING_1H, silver
 from tests.recommender.worlds import listens
 
 if TYPE_CHECKING:
@@ -56,12 +56,18 @@ def chart(
     _write(settings, table, rows)
 
 
-def names(settings: Settings, known: dict[str, str]) -> None:
+def artists(settings: Settings, genres: dict[str, str]) -> None:
+    """Write artists of the catalogue with their genres."""
+    names(settings, {item: item for item in genres}, genres)
+
+
+def names(settings: Settings, known: dict[str, str], genres: dict[str, str] | None = None) -> None:
     """Write artists of the catalogue."""
     now = datetime.now(UTC)
     rows = [
         {
-            "item_id": item, "name": name, "schema_version": 1, "kafka_topic_id": "t", "kafka_partition": 0,
+            "item_id": item, "name": name, "genre": (genres or {}).get(item), "schema_version": 1,
+            "kafka_topic_id": "t", "kafka_partition": 0,
             "kafka_offset": offset, "ingested_at": now,
         }
         for offset, (item, name) in enumerate(known.items())
@@ -74,3 +80,11 @@ def _write(settings: Settings, table: Table, rows: list[dict[str, object]]) -> N
     lake.create(table)
     path = str(lake.storage.folder / table.id)
     write_deltalake(path, pa.Table.from_pylist(rows, schema=table.schema), mode="overwrite")
+
+
+def ledger(settings: Settings) -> None:
+    """Write a batch to the ledger."""
+    row = dict.fromkeys(LEDGER.schema.names)
+    numbers = {field.name: 0 for field in LEDGER.schema if pa.types.is_integer(field.type)}
+    texts = {field.name: "x" for field in LEDGER.schema if pa.types.is_string(field.type)}
+    _write(settings, LEDGER, [row | numbers | texts | {"committed_at": datetime.now(UTC)}])

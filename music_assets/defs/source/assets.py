@@ -34,7 +34,7 @@ def synthetic_events(platform: PlatformResource) -> dg.MaterializeResult[None]:
     feed = synthetic.build(SEED, datetime.now(UTC), size).feed
     with closing(EventProducer(settings.bootstrap_servers, client_id="music-source")) as producer:
         items, _ = send_messages(producer, catalogue_messages(feed.catalogue), patience_seconds=30)
-    with EventClient(settings.api_url, patience_seconds=30) as client:
+    with EventClient(settings.api_url, patience_seconds=30, key=settings.api_key) as client:
         verdicts = client.post(feed.events())
     if verdicts.posted != feed.truth.posted or dict(verdicts.rejected) != feed.truth.rejected:
         raise IntegrityError(f"the API refused {dict(verdicts.rejected)}, planted were {feed.truth.rejected}")

@@ -1,0 +1,134 @@
+"""Carries out the erasures that were asked for: the lake and every store beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+import psycopg
+import redis
+from psycopg.rows import class_row
+
+from music_assets.erasures import GET, Erasure, waiting
+from music_assets.recommender import features
+from streaming.control import Receipt, StreamClient
+from streaming.errors import MusicError, UnavailableError
+
+if TYPE_CHECKING:
+    from music_assets.settings import Settings
+
+Forget = Callable[["Settings", Sequence[str]], None]
+"""Removes listeners, by their random ids, from a store beside the lake; can be repeated."""
+
+
+def _forget_uploads(settings: Settings, listener_ids: Sequence[str]) -> None:
+    """Remove the files that waited to be imported."""
+    with psycopg.connect(settings.database, connect_timeout=10) as connection:
+        rows = connection.execute(
+            "select import_id::text from source.imports where listener_id = any(%s)", (list(listener_ids),)
+        ).fetchall()
+    for (import_id,) in rows:
+        (settings.upload_root / import_id).unlink(missing_ok=True)
+
+
+def _forget_histories(settings: Settings, listener_ids: Sequence[str]) -> None:
+    """Remove what recommendations looked at; the features of the stream go with the lake."""
+    with redis.Redis.from_url(settings.redis, socket_timeout=10) as client:
+        try:
+            client.delete(*[features.key(each) for each in listener_ids])
+        except redis.RedisError as error:
+            raise UnavailableError("Redis does not answer: histories are not gone yet") from error
+
+
+STORES: Final[dict[str, Forget]] = {"uploads": _forget_uploads, "histories": _forget_histories}
+"""The stores beside the lake and Redis, by the name they have in a receipt."""
+
+
+_REWRITTEN: Final = ("listener", "api_keys", "hidden_items")
+"""Tables whose files still hold a deleted row: a plain vacuum only marks its place as free."""
+
+
+def carry_out(settings: Settings, stores: Mapping[str, Forget] = STORES) -> list[Erasure]:
+    """Carry out all erasures that wait, in one go, because the lake is rewritten once for all of them.
+
+    After an error all wait again: every step can be repeated.
+
+    Returns:
+        Them, as they stand then.
+
+    Raises:
+        MusicError: a store did not forget; the requests say so as well.
+    """
+    with psycopg.connect(settings.database, connect_timeout=10, autocommit=True) as connection:
+        # Two runs would rewrite the same files; the lock goes with the connection, so a killed run leaves none.
+        if not connection.execute("select pg_try_advisory_lock(hashtext('identity.erasures'))").fetchone() == (True,):
+            raise UnavailableError("another run carries out the erasures; it takes those that wait")
+        found = waiting(connection)
+        if not found:
+            return []
+        ids = [each.erasure_id for each in found]
+        _begin(connection, ids)
+        try:
+            receipt = _forget(settings, sorted({each.listener_id for each in found if each.listener_id}), stores)
+        except MusicError as error:
+            _fail(connection, ids, str(error))
+            raise
+        _end(connection, ids, receipt)
+        return [_get(connection, each) for each in ids]
+
+
+def _forget(settings: Settings, listener_ids: list[str], stores: Mapping[str, Forget]) -> Receipt:
+    from streaming.jobs.erase import erase_alone
+
+    name, client = str(uuid4()), StreamClient(settings.stream_port)
+    up = client.alive()
+    receipt = client.erase(listener_ids, name) if up else erase_alone(settings, listener_ids, name)
+    gone_at = dict(receipt.gone_at)
+    for store, forget in stores.items():
+        forget(settings, listener_ids)
+        gone_at[store] = datetime.now(UTC)
+    with psycopg.connect(settings.database, connect_timeout=10, autocommit=True) as connection:
+        for table in _REWRITTEN:
+            connection.execute(f"vacuum (full) identity.{table}")
+    gone_at["identity"] = datetime.now(UTC)
+    return receipt.model_copy(update={"gone_at": gone_at})
+
+
+def _begin(connection: psycopg.Connection[Any], ids: list[UUID]) -> None:
+    connection.execute(
+        """
+        update identity.erasures set status = 'running', tries = tries + 1, error = null, updated_at = now()
+        where erasure_id = any(%s)
+        """,
+        (ids,),
+    )
+
+
+def _fail(connection: psycopg.Connection[Any], ids: list[UUID], sentence: str) -> None:
+    connection.execute(
+        "update identity.erasures set status = 'failed', error = %s, updated_at = now() where erasure_id = any(%s)",
+        (sentence, ids),
+    )
+
+
+def _end(connection: psycopg.Connection[Any], ids: list[UUID], receipt: Receipt) -> None:
+    gone_at = {store: None if moment is None else moment.isoformat() for store, moment in receipt.gone_at.items()}
+    connection.execute(
+        """
+        update identity.erasures
+        set status = 'done', listener_id = null, gone_at = gone_at || %s::jsonb, rows = %s::jsonb, updated_at = now()
+        where erasure_id = any(%s)
+        """,
+        (json.dumps(gone_at), json.dumps(receipt.rows), ids),
+    )
+
+
+def _get(connection: psycopg.Connection[Any], erasure_id: UUID) -> Erasure:
+    cursor = connection.cursor(row_factory=class_row(Erasure))
+    found = cursor.execute(GET, {"erasure_id": erasure_id}).fetchone()
+    if found is None:
+        raise UnavailableError(f"erasure {erasure_id} is not in the table any more")
+    return found

@@ -1,0 +1,147 @@
+"""Who asks: the holder of a key, or this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from fastapi.exceptions import HTTPException
+
+from music_assets import keys
+from music_assets.keys import Key, Scope
+from streaming.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from serving.database import Database
+
+FRESH_SECONDS: Final = 5.0
+"""How long a key is believed without a look: within this a revoked one opens nothing any more."""
+
+_REMEMBERED: Final = 10_000
+_FLUSH_SECONDS: Final = 15.0
+
+_FIND: Final = f"select {keys.COLUMNS} from identity.api_keys where key_id = %(key_id)s"
+_USED: Final = """
+update identity.api_keys set last_used_at = greatest(last_used_at, used.at)
+from unnest(%(key_ids)s::text[], %(times)s::timestamptz[]) as used (key_id, at)
+where api_keys.key_id = used.key_id
+"""
+_AUDIT: Final = "insert into identity.api_audit (key_id, action, detail) values (%(key_id)s, %(action)s, %(detail)s)"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: which key, what it may, and the only person whose data it opens; None: everybody's."""
+
+    key_id: str
+    scopes: frozenset[str]
+    user_id: str | None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether it has a scope."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def owns(self, user_id: str) -> bool:
+        """Whether a person's data is open to it."""
+        return self.user_id is None or self.user_id == user_id
+
+    def check(self, user_id: str) -> None:
+        """Check that a person's data is open to it.
+
+        Raises:
+            HTTPException: it is not.
+        """
+        if not self.owns(user_id):
+            raise HTTPException(HTTPStatus.FORBIDDEN, "this key opens the data of another person only")
+
+
+THIS_MACHINE: Final = Caller("open", frozenset({Scope.ADMIN.value}), None)
+"""Everybody, where no key is asked for."""
+
+
+class KeyRing:
+    """The keys that came lately, so that a request costs no look into PostgreSQL and its absence costs no request.
+
+    A key is looked up again after `FRESH_SECONDS`. While PostgreSQL is away, one that was valid then stays so; one that
+    this process never saw cannot be judged.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: OrderedDict[str, tuple[float, Key | None]] = OrderedDict()
+        self._used: dict[str, datetime] = {}
+
+    async def caller(self, text: str) -> Caller | None:
+        """Return who holds a key; None if it opens nothing.
+
+        Raises:
+            UnavailableError: the key was never seen here and PostgreSQL does not answer.
+        """
+        token = keys.parse(text)
+        if token is None:
+            return None
+        key = await self._find(token.key_id)
+        now = datetime.now(UTC)
+        # Compared in constant time, and the same for a key that is not there as for a wrong secret.
+        if key is None or not hmac.compare_digest(key.secret_hash, token.secret_hash) or not key.is_valid(now):
+            return None
+        self._used[key.key_id] = now
+        return Caller(key.key_id, frozenset(key.scopes), key.user_id)
+
+    def knows(self, text: str) -> bool:
+        """Whether a key of this id came before and was one."""
+        token = keys.parse(text)
+        return token is not None and self._known.get(token.key_id, (0, None))[1] is not None
+
+    def forget_person(self, user_id: str) -> None:
+        """Drop the keys of a person who was erased."""
+        for key_id in [each for each, (_, key) in self._known.items() if key is not None and key.user_id == user_id]:
+            del self._known[key_id]
+            self._used.pop(key_id, None)
+
+    async def audit(self, caller: Caller, action: str, detail: str | None = None) -> None:
+        """Write down what was done with a key.
+
+        Raises:
+            UnavailableError: PostgreSQL does not answer; then it must not be done.
+        """
+        await self._database.rows(_AUDIT, {"key_id": caller.key_id, "action": action, "detail": detail})
+
+    async def watch(self) -> None:
+        """Note when each key was last used, for ever."""
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Note when each key was last used; what PostgreSQL does not take now waits."""
+        if not (used := self._used):
+            return
+        self._used = {}
+        try:
+            await self._database.rows(_USED, {"key_ids": list(used), "times": list(used.values())})
+        except UnavailableError:
+            self._used = used | self._used
+
+    async def _find(self, key_id: str) -> Key | None:
+        known = self._known.get(key_id)
+        if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
+            return known[1]
+        try:
+            rows = await self._database.rows(_FIND, {"key_id": key_id})
+        except UnavailableError:
+            if known is None or known[1] is None:
+                raise
+            return known[1]
+        found = Key(**rows[0]) if rows else None
+        self._known[key_id] = (time.monotonic(), found)
+        self._known.move_to_end(key_id)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found

@@ -1,0 +1,99 @@
+"""What each route asks of who comes: declared beside the route, kept before its handler runs.
+
+A route says one of three things: `needs(scope)`, `needs(scope, whole=True)` for what tells of the whole platform and so
+is nothing for a key of one person, or `OPEN`. A route that says nothing needs `admin`, and a test names it.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import Depends
+from fastapi.exceptions import HTTPException
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from music_assets.keys import Scope
+from serving.access.callers import THIS_MACHINE, Caller
+from streaming.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.responses import Response
+
+SCOPE: Final = "x-scope"
+WHOLE: Final = "x-whole-platform"
+OWN: Final = "x-one-person"
+SECURITY_SCHEME: Final = "key"
+PUBLIC: Final = "none"
+
+OPEN: Final[dict[str, Any]] = {SCOPE: PUBLIC, "security": []}
+"""For what anybody may ask; only limits hold."""
+
+
+def needs(scope: Scope, *, whole: bool = False, own: bool = False) -> dict[str, Any]:
+    """Return the part of a route's description that says which scope a key must have.
+
+    Args:
+        scope: which.
+        whole: nothing in it belongs to one person, so a key of one person does not open it.
+        own: the key says whom it is about, so only a key of one person opens it.
+    """
+    marks = ({WHOLE: True} if whole else {}) | ({OWN: True} if own else {})
+    return {SCOPE: scope.value, "security": [{SECURITY_SCHEME: []}], **marks}
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who asks a guarded route."""
+    caller: Caller = request.scope["caller"]
+    return caller
+
+
+Asker = Annotated[Caller, Depends(caller_of)]
+"""For handlers that must know who asks."""
+
+
+class GuardedRoute(APIRoute):
+    """A route whose handler runs only for who may ask."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler behind its guard."""
+        handle = super().get_route_handler()
+        declared = self.openapi_extra or {}
+        wanted, whole = declared.get(SCOPE, Scope.ADMIN.value), bool(declared.get(WHOLE))
+        own = bool(declared.get(OWN))
+        if wanted == PUBLIC:
+            return handle
+        scope = Scope(wanted)
+
+        async def guarded(request: Request) -> Response:
+            caller: Caller | UnavailableError | None = request.scope["caller"]
+            if isinstance(caller, UnavailableError):
+                raise caller
+            if caller is None:
+                raise HTTPException(
+                    HTTPStatus.UNAUTHORIZED, "this needs a valid key: send it as `Authorization: Bearer KEY`",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )  # fmt: skip
+            if not caller.may(scope):
+                raise HTTPException(HTTPStatus.FORBIDDEN, f"this needs a key with the scope {scope}")
+            if own and caller.user_id is None and caller is not THIS_MACHINE:
+                raise HTTPException(HTTPStatus.FORBIDDEN, "this needs a key of one person: `music key create --user`")
+            if caller.user_id is not None:
+                _check_person(request, caller, whole=whole)
+            return await handle(request)
+
+        return guarded
+
+
+def _check_person(request: Request, caller: Caller, *, whole: bool) -> None:
+    """Check that a key of one person asks for nobody else; what a body names is checked where it is read."""
+    if whole:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "this tells of the whole platform: a key of one person is not enough")
+    named = request.query_params.getlist("user_id")
+    if "user_id" in request.path_params:
+        named.append(request.path_params["user_id"])
+    for user_id in named:
+        caller.check(user_id)

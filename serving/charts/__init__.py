@@ -1,0 +1,1 @@
+"""Weekly charts and items, from the marts."""

@@ -1,0 +1,1 @@
+"""How old everything is that the API serves, and which step is the late one."""

@@ -1,0 +1,1 @@
+"""The door that scrobblers for ListenBrainz know."""

@@ -1,0 +1,1 @@
+"""Finds items by name, with typing errors."""
