@@ -162,5 +162,5 @@ def _build(chosen: Settings, folder: Path, *options: str) -> None:
 def _slowest(folder: Path) -> dict[str, float]:
     """The ten slowest nodes of the newest build, in seconds."""
     results = json.loads((folder / "dbt" / "run_results.json").read_text())["results"]
-    slowest = sorted(results, key=lambda result: -result["execution_time"])[:10]
+    slowest = sorted(results, key=lambda result: -result["execution_time"])[:30]
     return {result["unique_id"].split(".", 2)[2]: round(result["execution_time"], 2) for result in slowest}

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from tests.dbt.conftest import Dbt
 
 INCREMENTAL = (
-    "intermediate.int_listens_deduplicated", "intermediate.int_items_mentioned", "marts.fct_listens",
-    "marts.fct_interactions", "marts.mart_charts_weekly", "marts.mart_recap_facts",
+    "intermediate.int_listens_deduplicated", "intermediate.int_items_mentioned",
+    "intermediate.int_user_activity_unioned", "marts.dim_user", "marts.fct_listens", "marts.fct_interactions",
+    "marts.fct_ratings", "marts.fct_recommendations", "marts.mart_artist_growth", "marts.mart_charts_weekly",
+    "marts.mart_listener_artists", "marts.mart_listener_profile", "marts.mart_recap_facts",
+    "marts.mart_recap_top_items", "marts.mart_recommendation_quality",
 )  # fmt: skip
 ONLY_NEW = ("--vars", "{every_row: false}", "--exclude-resource-type", "unit_test")
 

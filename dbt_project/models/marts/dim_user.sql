@@ -17,8 +17,7 @@ summed as (
     select
         user_id,
         min(first_at) as first_seen_at,
-        max(last_at) as last_seen_at,
-        cast(coalesce(sum(case when activity = 'int_listens_deduplicated' then n_events end), 0) as bigint) as n_listens
+        max(last_at) as last_seen_at
     from activity
     group by user_id
 
@@ -30,7 +29,6 @@ final as (
         summed.user_id,
         summed.first_seen_at,
         summed.last_seen_at,
-        summed.n_listens,
         coalesce(zones.time_zone, 'UTC') as time_zone
     from summed
     left join zones on summed.user_id = zones.user_id

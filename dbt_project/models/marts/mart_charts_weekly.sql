@@ -1,7 +1,8 @@
 -- noqa: disable=layout.indent
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='week_start', on_schema_change='fail',
-    indexes=[{'columns': ['week_start', 'item_kind', 'rank']}, {'columns': ['touched_at']}]
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[{'columns': ['week_start', 'item_kind', 'rank']}, {'columns': ['touched_at']}],
+    pre_hook="{{ forget_weeks() }}", post_hook="{{ analyze() }}"
 ) }}
 
 with
@@ -13,58 +14,19 @@ newest_batch as (
 
 ),
 
-{% if is_incremental() -%}
-moved as (
-
-    select distinct local_week
-    from (
-        {{ weeks_to_build() | indent(8) }}
-    ) as weeks_of_listeners
-
-),
-
--- A week's ranks are the next one's previous ranks.
-weeks as (
-
-    select local_week as week_start
-    from moved
-    union
-    select cast({{ dbt.dateadd('day', 7, 'local_week') }} as date) as week_start
-    from moved
-
-),
-
-looked_at as (
-
-    select week_start
-    from weeks
-    union
-    select cast({{ dbt.dateadd('day', -7, 'week_start') }} as date) as week_start
-    from weeks
-
-),
-
 listens as (
 
-    select listens.*
-    from {{ ref('fct_listens') }} as listens
-    inner join looked_at on listens.local_week = looked_at.week_start
-
-),
-{%- else -%}
-weeks as (
-
-    select distinct local_week as week_start
+    select
+        user_id,
+        artist_id,
+        track_id,
+        local_week
     from {{ ref('fct_listens') }}
+    {%- if is_incremental() %}
+        where local_week in ({{ chart_weeks_to_build(looked_at=true) }})
+    {%- endif %}
 
 ),
-
-listens as (
-
-    select * from {{ ref('fct_listens') }}
-
-),
-{%- endif %}
 
 counted as (
 
@@ -108,13 +70,15 @@ final as (
         ranked.listeners,
         newest_batch.touched_at
     from ranked
-    inner join weeks on ranked.week_start = weeks.week_start
     cross join newest_batch
     left join ranked as before
         on
             ranked.item_kind = before.item_kind
             and ranked.item_id = before.item_id
             and ranked.week_start = {{ dbt.dateadd('day', 7, 'before.week_start') }}
+    {%- if is_incremental() %}
+        where ranked.week_start in ({{ chart_weeks_to_build() }})
+    {%- endif %}
 
 )
 

@@ -1,9 +1,12 @@
 -- noqa: disable=layout.indent
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key=['user_id', 'week_start'],
-    on_schema_change='fail',
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['user_id', 'week_start']}, {'columns': ['touched_at']}],
-    pre_hook="{{ forget_listeners([ref('stg_silver__listens')]) }}"
+    pre_hook=[
+        "{{ forget_later_weeks() }}",
+        "{{ forget_listeners([ref('stg_silver__listens')]) }}",
+    ],
+    post_hook="{{ analyze() }}"
 ) }}
 
 with
@@ -18,125 +21,33 @@ newest_batch as (
 {% if is_incremental() -%}
 moved as (
 
-    select
-        user_id,
-        min(local_week) as local_week
-    from (
-        {{ weeks_to_build() | indent(8) }}
-    ) as weeks_of_listeners
-    group by user_id
-
-),
-
--- The later weeks as well: whom a listener met earlier than thought is no longer new in them.
-listens as (
-
-    select listens.*
-    from {{ ref('fct_listens') }} as listens
-    inner join moved
-        on
-            listens.user_id = moved.user_id
-            and listens.local_week >= moved.local_week
-
-),
-
-met as (
-
-    select
-        user_id,
-        artist_id,
-        min(local_week) as local_week
-    from listens
-    where artist_id is not null
-    group by user_id, artist_id
-
-),
-
-new_artists as (
-
-    select
-        met.user_id,
-        met.local_week,
-        count(*) as new_artists
-    from met
-    where
-        not exists (
-            select 1
-            from {{ ref('fct_listens') }} as earlier
-            where
-                met.user_id = earlier.user_id
-                and met.artist_id = earlier.artist_id
-                and earlier.local_week < met.local_week
-        )
-    group by met.user_id, met.local_week
-
-),
-{%- else -%}
-listens as (
-
-    select * from {{ ref('fct_listens') }}
-
-),
-
-met as (
-
-    select
-        user_id,
-        artist_id,
-        min(local_week) as local_week
-    from listens
-    where artist_id is not null
-    group by user_id, artist_id
-
-),
-
-new_artists as (
-
-    select
-        user_id,
-        local_week,
-        count(*) as new_artists
-    from met
-    group by user_id, local_week
+    {{ first_weeks_to_build() | indent }}
 
 ),
 {%- endif %}
 
-{% for kind in ['artist', 'track'] -%}
-{{ kind }}_counts as (
+listens as (
 
-    select
-        user_id,
-        local_week,
-        {{ kind }}_id,
-        count(*) as listens
-    from listens
-    where {{ kind }}_id is not null
-    group by user_id, local_week, {{ kind }}_id
+    {{ listens_of_later_weeks() | indent }}
 
 ),
 
-{{ kind }}_places as (
+new_artists as (
 
     select
-        *,
-        row_number() over (partition by user_id, local_week order by listens desc, {{ kind }}_id asc) as place
-    from {{ kind }}_counts
+        artists.user_id,
+        artists.first_week as local_week,
+        count(*) as new_artists
+    from {{ ref('mart_listener_artists') }} as artists
+    {%- if is_incremental() %}
+        inner join moved
+            on
+                artists.user_id = moved.user_id
+                and artists.first_week >= moved.local_week
+    {%- endif %}
+    group by artists.user_id, artists.first_week
 
 ),
-
-top_{{ kind }}s as (
-
-    select
-        user_id,
-        local_week,
-        {{ kind }}_id as top_{{ kind }}_id
-    from {{ kind }}_places
-    where place = 1
-
-),
-
-{% endfor -%}
 
 days as (
 
@@ -215,15 +126,21 @@ final as (
         weeks.recommended,
         weeks.active_days,
         cast(streaks.streak_days as integer) as streak_days,
-        top_artists.top_artist_id,
-        top_tracks.top_track_id,
+        top_artists.item_id as top_artist_id,
+        top_tracks.item_id as top_track_id,
         coalesce(new_artists.new_artists, 0) as new_artists,
         newest_batch.touched_at
     from weeks
     cross join newest_batch
     inner join streaks on weeks.user_id = streaks.user_id and weeks.local_week = streaks.local_week
-    left join top_artists on weeks.user_id = top_artists.user_id and weeks.local_week = top_artists.local_week
-    left join top_tracks on weeks.user_id = top_tracks.user_id and weeks.local_week = top_tracks.local_week
+    {% for kind in ['artist', 'track'] -%}
+    left join {{ ref('mart_recap_top_items') }} as top_{{ kind }}s
+        on
+            weeks.user_id = top_{{ kind }}s.user_id
+            and weeks.local_week = top_{{ kind }}s.week_start
+            and top_{{ kind }}s.item_kind = '{{ kind }}'
+            and top_{{ kind }}s.rank = 1
+    {% endfor -%}
     left join new_artists on weeks.user_id = new_artists.user_id and weeks.local_week = new_artists.local_week
 
 )

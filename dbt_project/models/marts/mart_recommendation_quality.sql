@@ -1,12 +1,38 @@
+-- noqa: disable=layout.indent
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[{'columns': ['date_key']}, {'columns': ['touched_at']}],
+    pre_hook="{% if is_incremental() %}{{ forget_rows(moved_since(ref('fct_recommendations'), 'date_key'), ['date_key']) }}{% endif %}"
+) }}
+
 with
 
-recommendations as (
+newest_batch as (
 
-    select * from {{ ref('fct_recommendations') }}
+    select max(touched_at) as touched_at
+    from {{ ref('int_pairs_touched') }}
 
 ),
 
-final as (
+{% if is_incremental() -%}
+days as (
+
+    {{ moved_since(ref('fct_recommendations'), 'date_key') | indent }}
+
+),
+{%- endif %}
+
+recommendations as (
+
+    select recommendations.*
+    from {{ ref('fct_recommendations') }} as recommendations
+    {%- if is_incremental() %}
+        inner join days on recommendations.date_key = days.date_key
+    {%- endif %}
+
+),
+
+counted as (
 
     select
         date_key,
@@ -20,6 +46,16 @@ final as (
         cast(sum(case when is_clicked then 1 else 0 end) as double precision) / count(*) as click_rate
     from recommendations
     group by 1, 2, 3, 4, 5
+
+),
+
+final as (
+
+    select
+        counted.*,
+        newest_batch.touched_at
+    from counted
+    cross join newest_batch
 
 )
 
