@@ -30,27 +30,47 @@ charts as (
 
 ),
 
+followed as (
+
+    select
+        *,
+        lag(week_start) over (partition by item_id order by week_start) as week_before,
+        lag(listens) over (partition by item_id order by week_start) as listens_then,
+        lag(listeners) over (partition by item_id order by week_start) as listeners_then
+    from charts
+
+),
+
+compared as (
+
+    select
+        item_id,
+        week_start,
+        listens,
+        listeners,
+        case when week_start = {{ dbt.dateadd('day', 7, 'week_before') }} then listens_then end as listens_before,
+        case when week_start = {{ dbt.dateadd('day', 7, 'week_before') }} then listeners_then end as listeners_before
+    from followed
+    {%- if is_incremental() %}
+        where week_start in ({{ chart_weeks_to_build() }})
+    {%- endif %}
+
+),
+
 final as (
 
     select
-        charts.item_id as artist_id,
-        charts.week_start,
-        charts.listens,
-        charts.listeners,
-        coalesce(week_before.listens, 0) as listens_before,
-        coalesce(week_before.listeners, 0) as listeners_before,
-        charts.listeners - coalesce(week_before.listeners, 0) as listeners_gained,
-        cast(charts.listens as double precision) / week_before.listens - 1 as growth,
+        compared.item_id as artist_id,
+        compared.week_start,
+        compared.listens,
+        compared.listeners,
+        coalesce(compared.listens_before, 0) as listens_before,
+        coalesce(compared.listeners_before, 0) as listeners_before,
+        compared.listeners - coalesce(compared.listeners_before, 0) as listeners_gained,
+        cast(compared.listens as double precision) / compared.listens_before - 1 as growth,
         newest_batch.touched_at
-    from charts
+    from compared
     cross join newest_batch
-    left join charts as week_before
-        on
-            charts.item_id = week_before.item_id
-            and charts.week_start = {{ dbt.dateadd('day', 7, 'week_before.week_start') }}
-    {%- if is_incremental() %}
-        where charts.week_start in ({{ chart_weeks_to_build() }})
-    {%- endif %}
 
 )
 

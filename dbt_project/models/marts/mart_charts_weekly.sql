@@ -58,26 +58,35 @@ ranked as (
 
 ),
 
+-- Not by a join with the week before: nothing is known of such a row's number, and the planner would guess.
+followed as (
+
+    select
+        *,
+        lag(week_start) over (partition by item_kind, item_id order by week_start) as week_before,
+        lag(place) over (partition by item_kind, item_id order by week_start) as place_before
+    from ranked
+
+),
+
 final as (
 
     select
-        ranked.item_kind,
-        ranked.item_id,
-        ranked.week_start,
-        cast(ranked.place as integer) as rank,
-        cast(before.place as integer) as previous_rank,
-        ranked.listens,
-        ranked.listeners,
+        followed.item_kind,
+        followed.item_id,
+        followed.week_start,
+        cast(followed.place as integer) as rank,
+        cast(
+            case when followed.week_start = {{ dbt.dateadd('day', 7, 'followed.week_before') }} then followed.place_before end
+            as integer
+        ) as previous_rank,
+        followed.listens,
+        followed.listeners,
         newest_batch.touched_at
-    from ranked
+    from followed
     cross join newest_batch
-    left join ranked as before
-        on
-            ranked.item_kind = before.item_kind
-            and ranked.item_id = before.item_id
-            and ranked.week_start = {{ dbt.dateadd('day', 7, 'before.week_start') }}
     {%- if is_incremental() %}
-        where ranked.week_start in ({{ chart_weeks_to_build() }})
+        where followed.week_start in ({{ chart_weeks_to_build() }})
     {%- endif %}
 
 )

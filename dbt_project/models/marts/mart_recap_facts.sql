@@ -32,23 +32,6 @@ listens as (
 
 ),
 
-new_artists as (
-
-    select
-        artists.user_id,
-        artists.first_week as local_week,
-        count(*) as new_artists
-    from {{ ref('mart_listener_artists') }} as artists
-    {%- if is_incremental() %}
-        inner join moved
-            on
-                artists.user_id = moved.user_id
-                and artists.first_week >= moved.local_week
-    {%- endif %}
-    group by artists.user_id, artists.first_week
-
-),
-
 days as (
 
     select
@@ -89,14 +72,80 @@ runs as (
 
 ),
 
-streaks as (
+-- One sum of parts and no joins between them: nothing is known of their numbers of rows, and the planner would guess.
+parts as (
 
     select
         user_id,
         local_week,
-        max(days_in_a_row) as streak_days
+        sum(listens) as listens,
+        sum(ms_played) as ms_played,
+        sum(skips) as skips,
+        sum(recommended) as recommended,
+        count(*) as active_days,
+        0 as streak_days,
+        0 as new_artists,
+        cast(null as {{ dbt.type_string() }}) as top_artist_id,
+        cast(null as {{ dbt.type_string() }}) as top_track_id
+    from days
+    group by user_id, local_week
+    union all
+    select
+        user_id,
+        local_week,
+        0 as listens,
+        0 as ms_played,
+        0 as skips,
+        0 as recommended,
+        0 as active_days,
+        max(days_in_a_row) as streak_days,
+        0 as new_artists,
+        cast(null as {{ dbt.type_string() }}) as top_artist_id,
+        cast(null as {{ dbt.type_string() }}) as top_track_id
     from runs
     group by user_id, local_week
+    union all
+    select
+        artists.user_id,
+        artists.first_week as local_week,
+        0 as listens,
+        0 as ms_played,
+        0 as skips,
+        0 as recommended,
+        0 as active_days,
+        0 as streak_days,
+        count(*) as new_artists,
+        cast(null as {{ dbt.type_string() }}) as top_artist_id,
+        cast(null as {{ dbt.type_string() }}) as top_track_id
+    from {{ ref('mart_listener_artists') }} as artists
+    {%- if is_incremental() %}
+        inner join moved
+            on
+                artists.user_id = moved.user_id
+                and artists.first_week >= moved.local_week
+    {%- endif %}
+    group by artists.user_id, artists.first_week
+    union all
+    select
+        items.user_id,
+        items.week_start as local_week,
+        0 as listens,
+        0 as ms_played,
+        0 as skips,
+        0 as recommended,
+        0 as active_days,
+        0 as streak_days,
+        0 as new_artists,
+        case when items.item_kind = 'artist' then items.item_id end as top_artist_id,
+        case when items.item_kind = 'track' then items.item_id end as top_track_id
+    from {{ ref('mart_recap_top_items') }} as items
+    {%- if is_incremental() %}
+        inner join moved
+            on
+                items.user_id = moved.user_id
+                and items.week_start >= moved.local_week
+    {%- endif %}
+    where items.rank = 1
 
 ),
 
@@ -106,11 +155,15 @@ weeks as (
         user_id,
         local_week,
         cast(sum(listens) as bigint) as listens,
-        cast(sum(ms_played) as bigint) as ms_played,
+        cast(sum(ms_played) as double precision) / 60000 as minutes,
         cast(sum(skips) as bigint) as skips,
         cast(sum(recommended) as bigint) as recommended,
-        cast(count(*) as integer) as active_days
-    from days
+        cast(sum(active_days) as integer) as active_days,
+        cast(sum(streak_days) as integer) as streak_days,
+        max(top_artist_id) as top_artist_id,
+        max(top_track_id) as top_track_id,
+        cast(sum(new_artists) as bigint) as new_artists
+    from parts
     group by user_id, local_week
 
 ),
@@ -121,27 +174,17 @@ final as (
         weeks.user_id,
         weeks.local_week as week_start,
         weeks.listens,
-        cast(weeks.ms_played as double precision) / 60000 as minutes,
+        weeks.minutes,
         weeks.skips,
         weeks.recommended,
         weeks.active_days,
-        cast(streaks.streak_days as integer) as streak_days,
-        top_artists.item_id as top_artist_id,
-        top_tracks.item_id as top_track_id,
-        coalesce(new_artists.new_artists, 0) as new_artists,
+        weeks.streak_days,
+        weeks.top_artist_id,
+        weeks.top_track_id,
+        weeks.new_artists,
         newest_batch.touched_at
     from weeks
     cross join newest_batch
-    inner join streaks on weeks.user_id = streaks.user_id and weeks.local_week = streaks.local_week
-    {% for kind in ['artist', 'track'] -%}
-    left join {{ ref('mart_recap_top_items') }} as top_{{ kind }}s
-        on
-            weeks.user_id = top_{{ kind }}s.user_id
-            and weeks.local_week = top_{{ kind }}s.week_start
-            and top_{{ kind }}s.item_kind = '{{ kind }}'
-            and top_{{ kind }}s.rank = 1
-    {% endfor -%}
-    left join new_artists on weeks.user_id = new_artists.user_id and weeks.local_week = new_artists.local_week
 
 )
 
