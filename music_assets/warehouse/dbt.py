@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,8 +81,15 @@ def manifest(settings: Settings) -> Path:
         _parse(settings)
         for old in _TARGET.glob("*.parsed"):
             old.unlink(missing_ok=True)
+        for old in _TARGET.glob("*.lineage"):
+            shutil.rmtree(old, ignore_errors=True)
         stamp.touch()
     return _TARGET / "manifest.json"
+
+
+def kept_lineage() -> Path:
+    """Return the folder for what is known of the columns of the project as it is now."""
+    return _TARGET / f"{_fingerprint()}.lineage"
 
 
 def docs(settings: Settings) -> Path:

@@ -163,7 +163,7 @@ def _catalogue(conn: Connection, lake: Lake, part: _Part) -> list[Difference]:
     whole = _Part(table=table, after={}, load_id=-1)
     ours = _without(dict(zip(keys, checksums.hashes(rows, table).tolist(), strict=True)), waits)
     theirs = _without(_staged(conn, whole, sql.SQL("true")), waits)
-    days = dict(conn.execute(
+    days: dict[str, date] = dict(conn.execute(
         sql.SQL("select {}, {} from {}").format(sql.Identifier(table.key[0]), checksums.day_of(table), identifier(table))
     ).fetchall())  # fmt: skip
     mine = dict(zip(keys, checksums.days(rows, table).tolist(), strict=True))

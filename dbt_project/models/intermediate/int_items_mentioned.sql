@@ -25,12 +25,12 @@ mentions as (
     {{ pairs_to_build(['listens', 'views', 'clicks', 'ratings']) | indent }}
     union
     select
-        answers.user_id,
+        shown_now.user_id,
         coalesce(canonical.canonical_id, shown.item_id) as item_id
     from ({{ answers_to_build(['recommendations'], clicks=false) }}) as touched
-    inner join {{ ref('stg_silver__recommendations') }} as answers
-        on touched.recommendation_id = answers.recommendation_id
-    {{ unnest_shown('answers') }}
+    inner join {{ ref('stg_silver__recommendations') }} as shown_now
+        on touched.recommendation_id = shown_now.recommendation_id
+    {{ unnest_shown('shown_now') }}
     left join canonical on shown.item_id = canonical.item_id
     where shown.item_id is not null
 

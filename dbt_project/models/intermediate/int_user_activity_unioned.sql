@@ -9,9 +9,7 @@
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key=['user_id', 'activity'],
     on_schema_change='fail',
-    indexes=[{'columns': ['user_id', 'activity'], 'unique': true}, {'columns': ['activity', 'load_id']}],
-    pre_hook="{{ forget_listeners([ref('stg_silver__listens'), ref('stg_silver__views'), ref('stg_silver__clicks'), "
-        "ref('stg_silver__ratings'), ref('stg_silver__recommendations')]) }}"
+    indexes=[{'columns': ['user_id', 'activity'], 'unique': true}, {'columns': ['activity', 'load_id']}]
 ) }}
 
 with

@@ -7,7 +7,7 @@
     ],
     pre_hook=[
         "{% if is_incremental() %}{{ forget_rows(answers_to_build(), ['recommendation_id']) }}{% endif %}",
-        "{{ forget_listeners([ref('stg_silver__recommendations')]) }}",
+        "{{ forget_listeners(ref('int_listeners_forgotten')) }}",
     ],
     post_hook="{{ analyze() }}"
 ) }}

@@ -28,22 +28,35 @@ listens as (
 
 ),
 
-counted as (
+plays as (
 
     {% for kind in ['artist', 'track'] -%}
         select
             '{{ kind }}' as item_kind,
             {{ kind }}_id as item_id,
             local_week as week_start,
-            count(*) as listens,
-            count(distinct user_id) as listeners
+            user_id,
+            count(*) as listens
         from listens
         where {{ kind }}_id is not null
-        group by {{ kind }}_id, local_week
+        group by {{ kind }}_id, local_week, user_id
         {%- if not loop.last %}
             union all
         {% endif %}
     {%- endfor %}
+
+),
+
+counted as (
+
+    select
+        item_kind,
+        item_id,
+        week_start,
+        cast(sum(listens) as bigint) as listens,
+        count(*) as listeners
+    from plays
+    group by item_kind, item_id, week_start
 
 ),
 
@@ -76,10 +89,10 @@ final as (
         followed.item_id,
         followed.week_start,
         cast(followed.place as integer) as rank,
-        cast(
-            case when followed.week_start = {{ dbt.dateadd('day', 7, 'followed.week_before') }} then followed.place_before end
-            as integer
-        ) as previous_rank,
+        case
+            when followed.week_start = {{ dbt.dateadd('day', 7, 'followed.week_before') }}
+                then cast(followed.place_before as integer)
+        end as previous_rank,
         followed.listens,
         followed.listeners,
         newest_batch.touched_at

@@ -8,10 +8,12 @@
     pre_hook=[
         "{% if is_incremental() %}{{ forget_rows(listener_artists_to_build(), ['user_id', 'artist_id']) }}{% endif %}",
         "{% if is_incremental() %}{{ forget_rows(listeners_to_build(), ['user_id']) }}{% endif %}",
-        "{{ forget_listeners([ref('stg_silver__listens')]) }}",
+        "{{ forget_listeners(ref('int_listeners_forgotten')) }}",
     ],
     post_hook="{{ analyze() }}"
 ) }}
+
+-- depends_on: {{ ref('int_items_canonical') }}
 
 with
 

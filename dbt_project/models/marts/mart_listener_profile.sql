@@ -3,8 +3,8 @@
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['touched_at']}],
     pre_hook=[
-        "{% if is_incremental() %}{{ forget_rows(moved_since(ref('mart_recap_facts'), 'user_id'), ['user_id']) }}{% endif %}",
-        "{{ forget_listeners([ref('stg_silver__listens')]) }}",
+        "{{ forget_moved(ref('mart_recap_facts'), 'user_id') }}",
+        "{{ forget_listeners(ref('int_listeners_forgotten')) }}",
     ]
 ) }}
 

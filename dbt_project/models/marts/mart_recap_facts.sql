@@ -2,10 +2,7 @@
 {{ config(
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['user_id', 'week_start']}, {'columns': ['touched_at']}],
-    pre_hook=[
-        "{{ forget_later_weeks() }}",
-        "{{ forget_listeners([ref('stg_silver__listens')]) }}",
-    ],
+    pre_hook=["{{ forget_later_weeks() }}", "{{ forget_listeners(ref('int_listeners_forgotten')) }}"],
     post_hook="{{ analyze() }}"
 ) }}
 

@@ -2,7 +2,7 @@
 {{ config(
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['date_key']}, {'columns': ['touched_at']}],
-    pre_hook="{% if is_incremental() %}{{ forget_rows(moved_since(ref('fct_recommendations'), 'date_key'), ['date_key']) }}{% endif %}"
+    pre_hook="{{ forget_moved(ref('fct_recommendations'), 'date_key') }}"
 ) }}
 
 with

@@ -18,9 +18,13 @@ from music_assets.automation import EVERY_HOUR, ON_CRON_HOURLY
 from music_assets.resources import PlatformResource
 from music_assets.settings import settings
 from music_assets.warehouse import dbt
+from music_assets.warehouse.lineage import column_lineage
 
 FULL: Final = "warehouse/full"
 """Tag of a run that builds the incremental models from nothing and lets every test see every row."""
+
+_COUNTED: Final = 1_000_000
+"""Rows up to which a table is counted row by row."""
 
 _STALE: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3))
 
@@ -48,9 +52,10 @@ class Translator(DagsterDbtTranslator):
 def warehouse() -> dg.Definitions:
     """Make an asset of every model; dbt parses the project first if it changed."""
     translator = Translator()
+    manifest: dict[str, Any] = json.loads(dbt.manifest(settings()).read_text(encoding="utf-8"))
 
     @dbt_assets(
-        manifest=dbt.manifest(settings()),
+        manifest=manifest,
         project=DbtProject(dbt.PROJECT),
         name="warehouse",
         pool="warehouse",  # two builds at once would swap each other's tables away
@@ -61,15 +66,19 @@ def warehouse() -> dg.Definitions:
         with tempfile.TemporaryDirectory(prefix="dbt-") as target:
             for event in _build(context, platform, Path(target)).stream():
                 if isinstance(event, dg.Output):
-                    _add_row_count(context, platform, event.output_name)
+                    known = {
+                        **_row_count(context, platform, event.output_name),
+                        **_column_lineage(manifest, context.asset_key_for_output(event.output_name), Path(target)),
+                    }
+                    context.add_output_metadata(known, output_name=event.output_name)
                 yield event
 
-    return dg.Definitions(assets=[models, *_collected(dbt.manifest(settings()))])
+    return dg.Definitions(assets=[models, *_collected(manifest)])
 
 
-def _collected(manifest: Path) -> list[dg.AssetSpec]:
+def _collected(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
     """Describe the tables of schema `source`: collectors fill them at moments of their own. One has an asset itself."""
-    sources = json.loads(manifest.read_text())["sources"].values()
+    sources = manifest["sources"].values()
     return [
         dg.AssetSpec(
             ["source", source["name"]],
@@ -122,16 +131,32 @@ def _extent(context: dg.AssetExecutionContext) -> list[str]:
     return ["--full-refresh"] if full else ["--vars", "{every_row: false}"]
 
 
-def _add_row_count(context: dg.AssetExecutionContext, platform: PlatformResource, output: str) -> None:
-    """Add the number of rows of what was just built, if that is a table: counting a view would run it again."""
-    key = context.asset_key_for_output(output)
-    relation = sql.Identifier(*key.path)
+def _row_count(context: dg.AssetExecutionContext, platform: PlatformResource, output: str) -> dict[str, Any]:
+    """Return the number of rows of what was just built, if that is a table: counting a view would run it again.
+
+    A long table is not read for it: what the hook after its build has estimated says as much.
+    """
+    relation = sql.Identifier(*context.asset_key_for_output(output).path)
     with platform.connect() as connection:
-        is_table = connection.execute(
-            "select relkind = 'r' from pg_class where oid = to_regclass(%s)", (relation.as_string(connection),)
+        found = connection.execute(
+            "select relkind = 'r', reltuples::bigint from pg_class where oid = to_regclass(%s)",
+            (relation.as_string(connection),),
         ).fetchone()
-        if is_table is None or not is_table[0]:
-            return
+        if found is None or not found[0]:
+            return {}
+        if found[1] > _COUNTED:
+            return {"dagster/row_count": found[1], "row_count_is_estimated": True}
         row = connection.execute(sql.SQL("select count(*) from {}").format(relation)).fetchone()
     assert row is not None
-    context.add_output_metadata({"dagster/row_count": row[0]}, output_name=output)
+    return {"dagster/row_count": row[0]}
+
+
+def _column_lineage(manifest: Mapping[str, Any], key: dg.AssetKey, target: Path) -> dict[str, Any]:
+    """Return the columns that each column is made of, as the page of an asset draws them."""
+    unique_id = f"model.{manifest['metadata']['project_name']}.{key.path[-1]}"
+    columns = column_lineage(manifest, unique_id, target / "compiled", dbt.kept_lineage())
+    lineage = dg.TableColumnLineage({
+        column: [dg.TableColumnDep(asset_key=dg.AssetKey(path), column_name=name) for path, name in sources]
+        for column, sources in columns.items()
+    })  # fmt: skip
+    return {"dagster/column_lineage": dg.MetadataValue.column_lineage(lineage)}
