@@ -34,7 +34,8 @@ def column_lineage(
         part.write_text(json.dumps(found), encoding="utf-8")
         part.replace(file)
     return {
-        column: [(tuple(path), name) for path, name in columns] for column, columns in json.loads(file.read_text()).items()
+        column: [(tuple(path), name) for path, name in columns]
+        for column, columns in json.loads(file.read_text()).items()
     }
 
 

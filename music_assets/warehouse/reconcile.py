@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
 from music_assets.warehouse import checksums, watermark
@@ -160,21 +161,27 @@ def _catalogue(conn: Connection, lake: Lake, part: _Part) -> list[Difference]:
     loaded = watermark.read(conn, table)
     later = rows.filter(beyond).column(table.key[0]) if (beyond := watermark.beyond(loaded)) is not None else []
     waits = {key.as_py() for key in later}
-    whole = _Part(table=table, after={}, load_id=-1)
-    ours = _without(dict(zip(keys, checksums.hashes(rows, table).tolist(), strict=True)), waits)
-    theirs = _without(_staged(conn, whole, sql.SQL("true")), waits)
-    days: dict[str, date] = dict(conn.execute(
-        sql.SQL("select {}, {} from {}").format(sql.Identifier(table.key[0]), checksums.day_of(table), identifier(table))
-    ).fetchall())  # fmt: skip
-    mine = dict(zip(keys, checksums.days(rows, table).tolist(), strict=True))
+    ours = dict(zip(keys, checksums.hashes(rows, table).tolist(), strict=True))
+    theirs = _staged(conn, replace(part, load_id=-1), sql.SQL("true"))
     found: dict[date, list[str]] = {}
-    for key in _differing(ours, theirs):
-        day = days.get(key) or date.fromordinal(checksums.EPOCH.toordinal() + mine[key])
-        found.setdefault(day, []).append(key)
+    for key in _differing(_without(ours, waits), _without(theirs, waits)):
+        found.setdefault(_day_of(conn, rows, table, key), []).append(key)
     return [
         Difference(between="lake and staging", table=f"silver.{table.name}", day=day, ids=tuple(ids))
         for day, ids in sorted(found.items())
     ]
+
+
+def _day_of(conn: Connection, rows: pa.Table, table: Table, key: str) -> date:
+    """Day of an item's last change, as the staged copy knows it, or else the lake."""
+    query = sql.SQL("select {} from {} where {} = %s").format(
+        checksums.day_of(table), identifier(table), sql.Identifier(table.key[0])
+    )
+    held = conn.execute(query, (key,)).fetchone()
+    if held is not None:
+        return date.fromordinal(held[0].toordinal())
+    mine = rows.filter(pc.field(table.key[0]) == key)
+    return date.fromordinal(checksums.EPOCH.toordinal() + int(checksums.days(mine, table)[0]))
 
 
 def _without(rows: dict[str, int], waits: Collection[str]) -> dict[str, int]:

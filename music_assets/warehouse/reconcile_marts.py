@@ -58,7 +58,8 @@ _ALL: Final = {
 
 _BY_PAIR: Final = "(select held.* from {} as held inner join touched using (user_id, item_id))"
 _BY_NAME: Final = """(
-    select held.* from {} as held inner join members on held.user_id = members.user_id and held.item_id = members.named_id
+    select held.* from {} as held
+    inner join members on held.user_id = members.user_id and held.item_id = members.named_id
     left join intermediate.int_items_canonical as links on held.item_id = links.item_id
     where coalesce(links.canonical_id, held.item_id) = members.item_id
 )"""

@@ -66,10 +66,8 @@ def warehouse() -> dg.Definitions:
         with tempfile.TemporaryDirectory(prefix="dbt-") as target:
             for event in _build(context, platform, Path(target)).stream():
                 if isinstance(event, dg.Output):
-                    known = {
-                        **_row_count(context, platform, event.output_name),
-                        **_column_lineage(manifest, context.asset_key_for_output(event.output_name), Path(target)),
-                    }
+                    key = context.asset_key_for_output(event.output_name)
+                    known = {**_row_count(platform, key), **_column_lineage(manifest, key, Path(target))}
                     context.add_output_metadata(known, output_name=event.output_name)
                 yield event
 
@@ -131,21 +129,24 @@ def _extent(context: dg.AssetExecutionContext) -> list[str]:
     return ["--full-refresh"] if full else ["--vars", "{every_row: false}"]
 
 
-def _row_count(context: dg.AssetExecutionContext, platform: PlatformResource, output: str) -> dict[str, Any]:
+def _row_count(platform: PlatformResource, key: dg.AssetKey) -> dict[str, Any]:
     """Return the number of rows of what was just built, if that is a table: counting a view would run it again.
 
     A long table is not read for it: what the hook after its build has estimated says as much.
     """
-    relation = sql.Identifier(*context.asset_key_for_output(output).path)
+    if key.path[0] == "staging":
+        return {}
+    if platform.settings().warehouse_target == "snowflake":
+        from music_assets.warehouse import snowflake
+
+        return {"dagster/row_count": snowflake.count(platform.settings(), ".".join(key.path))}
+    relation = sql.Identifier(*key.path)
     with platform.connect() as connection:
         found = connection.execute(
-            "select relkind = 'r', reltuples::bigint from pg_class where oid = to_regclass(%s)",
-            (relation.as_string(connection),),
+            "select reltuples::bigint from pg_class where oid = to_regclass(%s)", (relation.as_string(connection),)
         ).fetchone()
-        if found is None or not found[0]:
-            return {}
-        if found[1] > _COUNTED:
-            return {"dagster/row_count": found[1], "row_count_is_estimated": True}
+        if found and found[0] > _COUNTED:
+            return {"dagster/row_count": found[0], "row_count_is_estimated": True}
         row = connection.execute(sql.SQL("select count(*) from {}").format(relation)).fetchone()
     assert row is not None
     return {"dagster/row_count": row[0]}
