@@ -312,3 +312,13 @@ def test_an_erasure_reads_its_ids_from_a_file_and_prints_a_receipt(
     assert receipt["erasure_id"] == "request-7"
     assert receipt["gone_at"]["lake"] >= receipt["hidden_at"]
     assert "somebody" not in said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("command", [("identity", "list"), ("quality", "list"), ("warehouse", "reconcile")])
+def test_a_database_that_is_away_is_one_line(run: Music, make_settings, command: tuple[str, ...]) -> None:
+    said = run(make_settings(database_url="postgresql://music:secret@127.0.0.1:1/music"), *command)
+
+    assert said.returncode == 1
+    assert said.stderr.startswith("PostgreSQL at 127.0.0.1:1 does not answer: ")
+    assert said.stderr.count("\n") == 1
+    assert "secret" not in said.stderr

@@ -1,9 +1,11 @@
+-- noqa: disable=layout.indent
 {{ config(meta={
     'dagster': {'ref': {'name': 'mart_charts_weekly'}},
     'description': 'Every listen of a track is in the chart of its week, once.',
 }) }}
 
 {% set tested = rows_to_test('mart_charts_weekly') -%}
+{% set weeks = 'select distinct week_start from ' ~ tested ~ ' as charts' -%}
 
 with
 
@@ -27,7 +29,7 @@ listens as (
     where
         listens.track_id is not null
         {%- if not var('every_row') %}
-            and listens.local_week in ({{ literals('select distinct week_start from ' ~ tested ~ ' as charts', 'date') }})
+            and listens.local_week in ({{ literals(weeks, 'date') }})
         {%- endif %}
     group by listens.local_week
 

@@ -97,7 +97,7 @@ def test_what_arrives_between_builds_ends_as_in_a_build_from_nothing(
         assert connection.execute(
             "select position, is_clicked, listened_within_day from marts.fct_recommendations "
             "where recommendation_id = 'answer' order by position"
-        ).fetchall() == [(1, False, True), (2, True, True), (3, False, False), (4, False, True)]
+        ).fetchall() == [(1, False, True), (2, True, False), (3, False, False), (4, False, True)]
 
         assert wrong(connection, built_at, "select 1") == {}
         for damage, name, event in (
