@@ -91,11 +91,16 @@ def test_every_column_of_a_built_model_says_where_it_comes_from(definitions: dg.
 
     job = definitions.resolve_implicit_global_asset_job_def()
     lineage: dict[str, dict[str, set[str]]] = {}
+    shown: dict[str, dict[str, str]] = {}
     for event in job.execute_in_process().all_events:
         if event.is_step_materialization and "dagster/column_lineage" in event.materialization.metadata:
             value = event.materialization.metadata["dagster/column_lineage"].value
             assert isinstance(value, dg.TableColumnLineage)
-            lineage[event.materialization.asset_key.path[-1]] = {
+            name = event.materialization.asset_key.path[-1]
+            schema = event.materialization.metadata["dagster/column_schema"].value
+            assert isinstance(schema, dg.TableSchema)
+            shown[name] = {column.name: column.description or "" for column in schema.columns}
+            lineage[name] = {
                 column: {f"{'/'.join(each.asset_key.path)}.{each.column_name}" for each in deps}
                 for column, deps in value.deps_by_column.items()
             }
@@ -108,6 +113,7 @@ def test_every_column_of_a_built_model_says_where_it_comes_from(definitions: dg.
         "marts/dim_album.artist_id", "marts/dim_track.artist_id",
     }  # fmt: skip
     assert lineage["mart_recap_facts"]["minutes"] == {"marts/fct_listens.ms_played"}
+    assert shown["mart_recap_facts"]["minutes"].endswith("From `marts.fct_listens.ms_played`")
 
 
 def test_a_failing_test_keeps_bad_rows_from_the_marts(definitions: dg.Definitions, lake: Lake) -> None:

@@ -11,6 +11,7 @@ from music_assets.settings import Settings
 from music_assets.warehouse import load_table
 from music_assets.warehouse.forget import follow_tombstones
 from streaming.jobs.tombstones import write_tombstones
+from streaming.tables import TOMBSTONES
 from tests.warehouse.lakes import write
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def held(conn: Connection) -> set[tuple[str, str]]:
 
 
 def test_a_tombstone_is_followed_once_the_lake_holds_no_row(conn: Connection, lake: Lake, settings: Settings) -> None:
+    lake.create(TOMBSTONES)
     load_table(conn, lake, write(lake, "events_listens", *LISTENS))
     upload = plant(conn, settings)
     everything = held(conn)

@@ -6,6 +6,8 @@
     post_hook="{{ analyze() }}"
 ) }}
 
+-- depends_on: {{ ref('stg_source__tracks') }}, {{ ref('stg_source__albums') }}
+
 with
 
 {% set events = {
@@ -45,6 +47,42 @@ stands_for as (
         previous_canonical_id as item_id
     from canonical
     where changed_at > {{ newest(this, 'touched_at', long_ago) }}
+
+),
+
+-- What is of an artist or album that stands for another one now: its listens name that one.
+owned as (
+
+    {% for model, key, owner in [
+        ('stg_silver__songs', 'track_id', 'artist_id'),
+        ('stg_silver__songs', 'track_id', 'album_id'),
+        ('stg_silver__albums', 'album_id', 'artist_id'),
+        ('stg_source__tracks', 'track_id', 'artist_id'),
+        ('stg_source__albums', 'album_id', 'artist_id'),
+    ] -%}
+        select coalesce(canonical.canonical_id, described.{{ key }}) as item_id
+        from {{ ref(model) }} as described
+        inner join stands_for on described.{{ owner }} = stands_for.named_id
+        left join canonical on described.{{ key }} = canonical.item_id
+        {%- if not loop.last %}
+            union
+        {% endif %}
+    {%- endfor %}
+
+),
+
+owned_names as (
+
+    select
+        item_id,
+        item_id as named_id
+    from owned
+    union
+    select
+        owned.item_id,
+        canonical.item_id as named_id
+    from owned
+    inner join canonical on owned.item_id = canonical.canonical_id
 
 ),
 
@@ -105,6 +143,15 @@ found as (
         where {{ name }}.load_id > {{ newest(this, 'load_id', '0', "activity = '" ~ name ~ "'") }}
         union all
     {%- endfor %}
+    select
+        'songs' as activity,
+        listens.user_id,
+        owned_names.item_id,
+        listens.listened_at as happened_at,
+        0 as load_id
+    from owned_names
+    inner join {{ ref('stg_silver__listens') }} as listens on owned_names.named_id = listens.item_id
+    union all
     select
         'zones' as activity,
         listens.user_id,

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from music_assets.automation import EVERY_HOUR, ON_CRON_HOURLY
 from music_assets.resources import PlatformResource
 from music_assets.settings import settings
 from music_assets.warehouse import dbt
-from music_assets.warehouse.lineage import column_lineage
+from music_assets.warehouse.lineage import Column, column_lineage
 
 FULL: Final = "warehouse/full"
 """Tag of a run that builds the incremental models from nothing and lets every test see every row."""
@@ -67,7 +67,7 @@ def warehouse() -> dg.Definitions:
             for event in _build(context, platform, Path(target)).stream():
                 if isinstance(event, dg.Output):
                     key = context.asset_key_for_output(event.output_name)
-                    known = {**_row_count(platform, key), **_column_lineage(manifest, key, Path(target))}
+                    known = {**_row_count(platform, key), **_columns(manifest, key, Path(target))}
                     context.add_output_metadata(known, output_name=event.output_name)
                 yield event
 
@@ -152,12 +152,29 @@ def _row_count(platform: PlatformResource, key: dg.AssetKey) -> dict[str, Any]:
     return {"dagster/row_count": row[0]}
 
 
-def _column_lineage(manifest: Mapping[str, Any], key: dg.AssetKey, target: Path) -> dict[str, Any]:
-    """Return the columns that each column is made of, as the page of an asset draws them."""
+def _columns(manifest: Mapping[str, Any], key: dg.AssetKey, target: Path) -> dict[str, Any]:
+    """Return the columns that each column is made of: for programs, and in words, because the page draws no lineage."""
     unique_id = f"model.{manifest['metadata']['project_name']}.{key.path[-1]}"
-    columns = column_lineage(manifest, unique_id, target / "compiled", dbt.kept_lineage())
-    lineage = dg.TableColumnLineage({
+    lineage = column_lineage(manifest, unique_id, target / "compiled", dbt.kept_lineage())
+    deps = {
         column: [dg.TableColumnDep(asset_key=dg.AssetKey(path), column_name=name) for path, name in sources]
-        for column, sources in columns.items()
-    })  # fmt: skip
-    return {"dagster/column_lineage": dg.MetadataValue.column_lineage(lineage)}
+        for column, sources in lineage.items()
+    }
+    columns = [
+        dg.TableColumn(
+            name=name,
+            type=column["data_type"] or "?",
+            description=_described(column["description"], lineage.get(name, ())),
+        )
+        for name, column in manifest["nodes"][unique_id]["columns"].items()
+    ]
+    return {
+        "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps)),
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
+    }
+
+
+def _described(description: str, sources: Sequence[Column]) -> str:
+    """Add to what a column says where it comes from."""
+    named = ", ".join(f"`{'.'.join((*path, name))}`" for path, name in sources)
+    return f"{description}\n\nFrom {named}" if named else description
