@@ -113,7 +113,7 @@ def test_every_column_of_a_built_model_says_where_it_comes_from(definitions: dg.
         "marts/dim_album.artist_id", "marts/dim_track.artist_id",
     }  # fmt: skip
     assert lineage["mart_recap_facts"]["minutes"] == {"marts/fct_listens.ms_played"}
-    assert shown["mart_recap_facts"]["minutes"].endswith("From `marts.fct_listens.ms_played`")
+    assert shown["mart_recap_facts"]["minutes"].endswith("From `marts.fct_listens.ms_played`.")
 
 
 def test_a_failing_test_keeps_bad_rows_from_the_marts(definitions: dg.Definitions, lake: Lake) -> None:

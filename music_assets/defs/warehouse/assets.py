@@ -39,6 +39,8 @@ class Translator(DagsterDbtTranslator):
         if node["resource_type"] != "model":
             return spec
         return spec.replace_attributes(
+            # The page prefers these descriptions to those of the newest build, which say where a column comes from.
+            metadata={**spec.metadata, "dagster/column_schema": dg.MetadataValue.table_schema(_schema(node, {}))},
             group_name=node["schema"],
             description=node["description"],
             owners=["team:platform"],
@@ -160,21 +162,25 @@ def _columns(manifest: Mapping[str, Any], key: dg.AssetKey, target: Path) -> dic
         column: [dg.TableColumnDep(asset_key=dg.AssetKey(path), column_name=name) for path, name in sources]
         for column, sources in lineage.items()
     }
-    columns = [
+    return {
+        "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps)),
+        "dagster/column_schema": dg.MetadataValue.table_schema(_schema(manifest["nodes"][unique_id], lineage)),
+    }
+
+
+def _schema(node: Mapping[str, Any], lineage: Mapping[str, Sequence[Column]]) -> dg.TableSchema:
+    """Return the columns of a model; described, once it is known where they come from."""
+    return dg.TableSchema([
         dg.TableColumn(
             name=name,
             type=column["data_type"] or "?",
-            description=_described(column["description"], lineage.get(name, ())),
+            description=_described(column["description"], lineage.get(name, ())) if lineage else None,
         )
-        for name, column in manifest["nodes"][unique_id]["columns"].items()
-    ]
-    return {
-        "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps)),
-        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
-    }
+        for name, column in node["columns"].items()
+    ])  # fmt: skip
 
 
 def _described(description: str, sources: Sequence[Column]) -> str:
     """Add to what a column says where it comes from."""
     named = ", ".join(f"`{'.'.join((*path, name))}`" for path, name in sources)
-    return f"{description}\n\nFrom {named}" if named else description
+    return f"{description} From {named}." if named else description
