@@ -151,7 +151,7 @@ def test_every_asset_is_described_owned_and_grouped_by_its_stage() -> None:
     every = make_definitions(PlatformResource()).resolve_all_asset_specs()
     specs = [spec for spec in every if spec.owners and spec.key.path[0] != "source"]
 
-    assert len(specs) == 8 + 45
+    assert len(specs) == 8 + 47
     for spec in specs:
         assert "one row per " in (spec.description or "").lower(), spec.key
         assert (spec.group_name, spec.owners, "postgres" in spec.kinds) == (spec.key.path[0], ["team:platform"], True)
