@@ -334,3 +334,13 @@ def test_a_key_is_made_shown_rotated_and_revoked(run: Music, make_settings, data
     assert (wrong.returncode, wrong.stderr) == (1, "scope 'write' is not known; valid: ingest, read, admin\n")
     span = run(settings, "key", "rotate", key_id, "--grace", "soon")
     assert "valid: such as 30m, 12h, 90d" in span.stderr
+
+
+@pytest.mark.parametrize("command", [("identity", "list"), ("quality", "list"), ("warehouse", "reconcile")])
+def test_a_database_that_is_away_is_one_line(run: Music, make_settings, command: tuple[str, ...]) -> None:
+    said = run(make_settings(database_url="postgresql://music:secret@127.0.0.1:1/music"), *command)
+
+    assert said.returncode == 1
+    assert said.stderr.startswith("PostgreSQL at 127.0.0.1:1 does not answer: ")
+    assert said.stderr.count("\n") == 1
+    assert "secret" not in said.stderr

@@ -13,6 +13,8 @@ def dispatch(name: str) -> Callable[..., str]:
 
     if name == "unnest_shown":
         return lambda relation: f"cross join {relation} as shown"
+    if name == "favourite_artists":
+        return lambda listeners: f"select * from {listeners}"
 
     def render(*arguments: object) -> str:
         return f"{name}({', '.join(map(str, arguments))})"

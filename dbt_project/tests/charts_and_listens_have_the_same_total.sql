@@ -1,7 +1,11 @@
+-- noqa: disable=layout.indent
 {{ config(meta={
     'dagster': {'ref': {'name': 'mart_charts_weekly'}},
     'description': 'Every listen of a track is in the chart of its week, once.',
 }) }}
+
+{% set tested = rows_to_test('mart_charts_weekly') -%}
+{% set weeks = 'select distinct week_start from ' ~ tested ~ ' as charts' -%}
 
 with
 
@@ -10,7 +14,7 @@ charts as (
     select
         week_start,
         sum(listens) as listens
-    from {{ rows_to_test('mart_charts_weekly') }}
+    from {{ tested }}
     where item_kind = 'track'
     group by week_start
 
@@ -22,10 +26,11 @@ listens as (
         listens.local_week as week_start,
         count(*) as listens
     from {{ ref('fct_listens') }} as listens
-    {%- if not var('every_row') %}
-        inner join charts on listens.local_week = charts.week_start
-    {%- endif %}
-    where listens.track_id is not null
+    where
+        listens.track_id is not null
+        {%- if not var('every_row') %}
+            and listens.local_week in ({{ literals(weeks, 'date') }})
+        {%- endif %}
     group by listens.local_week
 
 )

@@ -27,7 +27,11 @@ mart as (
     from {{ ref('fct_listens') }} as facts
     {%- if not var('every_row') %}
         -- Not the mart's own newest batch: a catalogue record touches facts, and no play.
-        inner join {{ rows_to_test('int_listens_deduplicated') }} as plays on facts.listen_id = plays.listen_id
+        inner join {{ rows_to_test('int_listens_deduplicated') }} as plays
+            on
+                facts.user_id = plays.user_id
+                and facts.item_id = plays.item_id
+                and facts.listen_id = plays.listen_id
     {%- endif %}
 
 )

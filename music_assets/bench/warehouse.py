@@ -40,6 +40,8 @@ _ARTISTS: Final = 2_000
 def measure(chosen: Settings, sizes: list[int], folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Return the seconds of each step for histories of so many listens, in databases of their own.
 
+    Beside them stand the MiB that PostgreSQL looked at, in its cache or not: they do not depend on what else runs.
+
     Args:
         chosen: settings of a running PostgreSQL.
         sizes: listens before the builds.
@@ -71,10 +73,11 @@ def _one(chosen: Settings, size: int, folder: Path, say: Callable[[str], None]) 
     figures: dict[str, Any] = {"listens": size}
 
     def timed(step: str, work: Callable[[], object]) -> None:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), _blocks(chosen)
         work()
         figures[step] = round(time.perf_counter() - started, 2)
-        say(f"{size:,} listens: {step} {figures[step]} s")
+        figures[f"{step}_mib"] = (_blocks(chosen) - before) // 128
+        say(f"{size:,} listens: {step} {figures[step]} s, {figures[f'{step}_mib']:,} MiB")
 
     def append(rows: pa.Table, table: Table, version: int) -> None:
         write = Write(expected={table.name: version - 1 or None}, leaves={table.name: version}, note={})
@@ -94,6 +97,15 @@ def _one(chosen: Settings, size: int, folder: Path, say: Callable[[str], None]) 
         timed(f"build_new_{batch + 1}", lambda: _build(chosen, folder, "--vars", "{every_row: false}"))
     figures["slowest"] = _slowest(folder)
     return figures
+
+
+def _blocks(chosen: Settings) -> int:
+    """Blocks of 8 KiB that all sessions looked at so far; those that ended have told it."""
+    with psycopg.connect(chosen.database) as connection:
+        row = connection.execute(
+            "select blks_hit + blks_read from pg_stat_database where datname = current_database()"
+        ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _rows(world: World, table: Table, first: int, count: int, *, fresh: bool = False) -> pa.Table:

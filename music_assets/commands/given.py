@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from streaming.errors import ConfigurationError
+from streaming.errors import ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
     import psycopg
@@ -14,10 +14,22 @@ if TYPE_CHECKING:
 
 
 def database(chosen: Settings, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
-    """Return a connection to the database that settings name."""
-    import psycopg
+    """Return a connection to the database that settings name.
 
-    return psycopg.connect(chosen.database, connect_timeout=10, autocommit=autocommit)
+    Raises:
+        UnavailableError: it does not answer.
+    """
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        return psycopg.connect(chosen.database, connect_timeout=10, autocommit=autocommit)
+    except psycopg.OperationalError as error:
+        place = conninfo_to_dict(chosen.database)
+        raise UnavailableError(
+            f"PostgreSQL at {place.get('host')}:{place.get('port', 5432)} does not answer: "
+            "start it, the embedded one with `music up`, or name another one in DATABASE_URL"
+        ) from error
 
 
 def moment(option: str, text: str) -> datetime:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from music_assets.commands import given
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError
 
@@ -33,17 +34,35 @@ def setup(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print
 @app.command()
 def load() -> None:
     """Load silver and what collectors brought into Snowflake."""
-    import psycopg
-
     from music_assets.warehouse import snowflake
     from streaming.lake import Lake
 
     if settings().warehouse_target != "snowflake":
         raise ConfigurationError("WAREHOUSE_TARGET is postgres, which assets `staging/*` load; valid here: snowflake")
-    with psycopg.connect(settings().database) as connection:
+    with given.database(settings()) as connection:
         totals = snowflake.load(settings(), connection, Lake(settings().storage))
     for name, rows in totals.items():
         typer.echo(f"{name}: {rows} rows")
+
+
+@app.command()
+def reconcile(
+    *, new: Annotated[bool, typer.Option("--new", help="Compare only what came since the last comparison.")] = False
+) -> None:
+    """Compare lake, staged copies and marts and name what differs; exit code 1 when something does."""
+    import psycopg
+
+    from music_assets.warehouse.reconcile import reconcile as compare
+    from streaming.lake import Lake
+
+    with given.database(settings()) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        found = compare(connection, Lake(settings().storage), whole=not new)
+    for difference in found:
+        typer.echo(str(difference))
+    if found:
+        raise typer.Exit(1)
+    typer.echo("lake, staged copies and marts agree")
 
 
 @app.command()

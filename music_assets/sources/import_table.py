@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Status = Literal["queued", "running", "done", "failed"]
 
+KEPT: Final = 100_000
+"""Rejected records of an import that are kept: a file that is none of its kind must not fill the database."""
+
 _COLUMNS: Final = (
     "import_id, kind, file_name, sha256, listener_id, time_zone, status, position, accepted, rejected, skipped, error, "
     "created_at, updated_at"
@@ -195,17 +198,18 @@ def advance(
         position: records done with, all together.
         accepted: how many of the new ones were accepted.
         skipped: how many were skipped.
-        rejected: those that were rejected.
+        rejected: those that were rejected; all count, and the first `KEPT` of an import are kept.
     """
-    reject(connection, record, rejected)
     with connection.cursor(row_factory=class_row(Import)) as cursor:
         found = cursor.execute(
             "update source.imports set position = %s, accepted = accepted + %s, skipped = skipped + %s,"
             f" rejected = rejected + %s, updated_at = now() where import_id = %s returning {_COLUMNS}",
             (position, accepted, skipped, len(rejected), record.import_id),
         ).fetchone()
-    connection.commit()
     assert found is not None
+    before = found.rejected - len(rejected)
+    reject(connection, record, rejected[: max(0, KEPT - before)])
+    connection.commit()
     return found
 
 

@@ -1,14 +1,15 @@
-"""Compares lake, staged copies and marts by day, and names what differs.
+"""Compares lake, staged copies and marts, and names what differs.
 
-Both sides reduce a row to the same 64 bits, the head of an MD5 over all of its columns, and a day to their sum: any
-value that changed anywhere changes its day. Only days that differ are read again, event by event.
+Both sides reduce a row to a checksum and a day to their sum; only days that differ are looked at event by event. A
+comparison is of everything, or of what came and what was built since the last one that found nothing: its cost is that
+of what is new.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from music_assets.warehouse import watermark
-from music_assets.warehouse.schema import identifier
+from music_assets.warehouse import checksums, watermark
+from music_assets.warehouse.reconcile_marts import queries
+from music_assets.warehouse.schema import LOAD_ID, identifier
 from streaming.tables import Table, tables
 
 if TYPE_CHECKING:
@@ -30,17 +32,13 @@ if TYPE_CHECKING:
 NAMED: Final = 20
 """Events that a difference names at most."""
 
-_NULL, _BETWEEN, _ELEMENT = "\x01", "\x1e", "\x1f"
-_EPOCH: Final = date(1970, 1, 1)
-_HEAD: Final = "('x' || left(md5({}), 16))::bit(64)::bigint"
-_LIST_BITS: Final = """(
-    select case when {0} is not null then coalesce(string_agg(coalesce({1}, chr(1)), chr(31) order by place), '') end
-    from unnest({0}) with ordinality as one (each, place)
-)"""
-_BITS: Final = "('x' || encode(float8send({}), 'hex'))::bit(64)::bigint::text"
-
-Days = dict[date, tuple[int, int]]
-"""Rows and sum of their hashes modulo 2**64, by day in UTC."""
+_MARTS: Final = "marts"
+_READ: Final = "select load_id, touched_at from ops.reconciled where name = %s"
+_WRITE: Final = """
+    insert into ops.reconciled (name, load_id, touched_at) values (%s, %s, %s)
+    on conflict (name) do update set load_id = excluded.load_id, touched_at = excluded.touched_at, reconciled_at = now()
+"""
+_TOUCHED_AT: Final = "select max(touched_at) from intermediate.int_pairs_touched"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,37 +61,131 @@ class Difference:
         return f"{self.between} differ in {self.table} on {self.day}: {', '.join(self.ids)}"
 
 
-def reconcile(conn: Connection, lake: Lake) -> list[Difference]:
-    """Return every difference between lake, staging and marts, as far as the warehouse was loaded."""
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Rows of a silver table to compare: those beyond `after` and loaded after `load_id`."""
+
+    table: Table
+    after: watermark.Watermark
+    load_id: int
+
+
+def reconcile(conn: Connection, lake: Lake, *, whole: bool = True) -> list[Difference]:
+    """Return every difference between lake, staging and marts, as far as the warehouse was loaded and built.
+
+    A load that lands meanwhile is not seen, and one that landed after the build counts from the next build on.
+
+    Args:
+        conn: in a transaction with one snapshot for all of its statements (repeatable read).
+        lake: the lake.
+        whole: compare every row, not only what is new since the last comparison that found nothing.
+    """
     found: list[Difference] = []
     for table in tables().values():
-        if table.layer == "silver":
-            found += _lake_and_staging(conn, lake, table)
-    for name, query in _MARTS.items():
-        rows = conn.execute(query, {"named": NAMED}).fetchall()
+        if table.layer == "silver" and _is_loaded(conn, lake, table):
+            part = _part(conn, table, whole=whole)
+            found += _catalogue(conn, lake, part) if table.keeps_last else _events(conn, lake, part)
+    since = None if whole else _reconciled(conn, _MARTS)[1]
+    for name, query in queries(since).items():
+        rows = conn.execute(query, {"named": NAMED, "since": since}).fetchall()
         found += [Difference(between="staging and marts", table=name, day=day, ids=tuple(ids)) for day, ids in rows]
+    if not found:
+        _remember(conn, lake)
     return found
 
 
-def _moment(table: Table) -> str:
-    return "timestamp" if "timestamp" in table.schema.names else "updated_at"
+def _is_loaded(conn: Connection, lake: Lake, table: Table) -> bool:
+    row = conn.execute("select to_regclass(%s) is not null", (identifier(table).as_string(conn),)).fetchone()
+    return bool(row and row[0]) and lake.exists(table)
 
 
-def _lake_and_staging(conn: Connection, lake: Lake, table: Table) -> list[Difference]:
-    exists = conn.execute("select to_regclass(%s) is not null", (identifier(table).as_string(conn),)).fetchone()
-    if not (exists and exists[0]) or not lake.exists(table):
-        return []
-    theirs = _staged_days(conn, table)
-    rows = lake.read(table, where=watermark.up_to(watermark.read(conn, table)))
-    hashes, days = _hashes(rows, table), _days(rows, table)
-    ours = _lake_days(hashes, days)
+def _mark(table: Table) -> Table:
+    """Under this name the watermark of what was compared is kept, beside that of what was loaded."""
+    return replace(table, name=f"reconciled/{table.name}")
+
+
+def _part(conn: Connection, table: Table, *, whole: bool) -> _Part:
+    if whole:
+        return _Part(table=table, after={}, load_id=-1)
+    load_id = _reconciled(conn, table.name)[0]
+    return _Part(table=table, after=watermark.read(conn, _mark(table)), load_id=-1 if load_id is None else load_id)
+
+
+def _reconciled(conn: Connection, name: str) -> tuple[int | None, datetime | None]:
+    row = conn.execute(_READ, (name,)).fetchone()
+    return (row[0], row[1]) if row else (None, None)
+
+
+def _remember(conn: Connection, lake: Lake) -> None:
+    """Write down how far everything agrees."""
+    for table in tables().values():
+        if table.layer == "silver" and _is_loaded(conn, lake, table):
+            conn.execute(_WRITE, (table.name, _newest_load(conn, table), None))
+            watermark.write(conn, _mark(table), watermark.read(conn, table))
+    row = conn.execute(_TOUCHED_AT).fetchone()
+    conn.execute(_WRITE, (_MARTS, None, row and row[0]))
+
+
+def _newest_load(conn: Connection, table: Table) -> int | None:
+    query = sql.SQL("select max({}) from {}").format(sql.Identifier(LOAD_ID), identifier(table))
+    row = conn.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def _events(conn: Connection, lake: Lake, part: _Part) -> list[Difference]:
+    """Compare a table of events by its days."""
+    table = part.table
+    theirs = _staged_days(conn, part)
+    reached = watermark.up_to(watermark.read(conn, table))
+    beyond = watermark.beyond(part.after)
+    rows = lake.read(table, where=reached if beyond is None else beyond & reached)
+    hashes, days = checksums.hashes(rows, table), checksums.days(rows, table)
+    ours = checksums.by_day(hashes, days)
     found = []
     for day in sorted(ours.keys() | theirs.keys()):
         if ours.get(day) != theirs.get(day):
-            mine = days == (day - _EPOCH).days
-            ids = _differing(conn, table, day, dict(zip(_keys(rows, table, mine), hashes[mine].tolist(), strict=True)))
+            mine = days == (day - checksums.EPOCH).days
+            held = _staged(conn, part, sql.SQL("{} = %(day)s").format(checksums.day_of(table)), day)
+            ids = _differing(dict(zip(_keys(rows, table, mine), hashes[mine].tolist(), strict=True)), held)
             found.append(Difference(between="lake and staging", table=f"silver.{table.name}", day=day, ids=ids))
     return found
+
+
+def _catalogue(conn: Connection, lake: Lake, part: _Part) -> list[Difference]:
+    """Compare a catalogue by its items, if any was loaded anew; an item that the lake changed since the load waits."""
+    table = part.table
+    if (_newest_load(conn, table) or 0) <= part.load_id:
+        return []
+    rows = lake.read(table)
+    keys = rows.column(table.key[0]).to_pylist()
+    loaded = watermark.read(conn, table)
+    later = rows.filter(beyond).column(table.key[0]) if (beyond := watermark.beyond(loaded)) is not None else []
+    waits = {key.as_py() for key in later}
+    ours = dict(zip(keys, checksums.hashes(rows, table).tolist(), strict=True))
+    theirs = _staged(conn, replace(part, load_id=-1), sql.SQL("true"))
+    found: dict[date, list[str]] = {}
+    for key in _differing(_without(ours, waits), _without(theirs, waits)):
+        found.setdefault(_day_of(conn, rows, table, key), []).append(key)
+    return [
+        Difference(between="lake and staging", table=f"silver.{table.name}", day=day, ids=tuple(ids))
+        for day, ids in sorted(found.items())
+    ]
+
+
+def _day_of(conn: Connection, rows: pa.Table, table: Table, key: str) -> date:
+    """Day of an item's last change, as the staged copy knows it, or else the lake."""
+    query = sql.SQL("select {} from {} where {} = %s").format(
+        checksums.day_of(table), identifier(table), sql.Identifier(table.key[0])
+    )
+    held = conn.execute(query, (key,)).fetchone()
+    if held is not None:
+        return date.fromordinal(held[0].toordinal())
+    mine = rows.filter(pc.field(table.key[0]) == key)
+    return date.fromordinal(checksums.EPOCH.toordinal() + int(checksums.days(mine, table)[0]))
+
+
+def _without(rows: dict[str, int], waits: Collection[str]) -> dict[str, int]:
+    return {key: value for key, value in rows.items() if key not in waits}
 
 
 def _keys(rows: pa.Table, table: Table, mine: np.ndarray[Any, Any]) -> list[str]:
@@ -101,177 +193,22 @@ def _keys(rows: pa.Table, table: Table, mine: np.ndarray[Any, Any]) -> list[str]
     return keys
 
 
-def _days(rows: pa.Table, table: Table) -> np.ndarray[Any, Any]:
-    """Days since 1970 of each row."""
-    micros = pc.fill_null(rows.column(_moment(table)).cast(pa.int64()), 0).to_numpy()
-    return np.asarray(micros // 86_400_000_000)
-
-
-def _hashes(rows: pa.Table, table: Table) -> np.ndarray[Any, Any]:
-    """The 64 bits of each row, as `_row_hash` has PostgreSQL compute them."""
-    columns = [_text(rows.column(field.name).combine_chunks()) for field in table.schema]
-    joined = pc.binary_join_element_wise(*columns, _BETWEEN)
-    heads = [int.from_bytes(_digest(text), "big", signed=True) for text in joined.to_pylist()]
-    return np.array(heads, np.int64)
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8]
-
-
-def _text(column: pa.Array) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    kind = column.type
-    if pa.types.is_list(kind):
-        flat = column.flatten()
-        # PostgreSQL and Arrow spell a number differently: its bits are compared.
-        flat = flat.view(pa.int64()) if pa.types.is_floating(flat.type) else flat
-        values = pc.fill_null(pc.cast(flat, pa.string()), _NULL)
-        lengths = pc.fill_null(pc.list_value_length(column), 0)
-        bounds = pa.concat_arrays([pa.array([0], pa.int32()), pc.cast(pc.cumulative_sum(lengths), pa.int32())])
-        joined = pc.binary_join(pa.ListArray.from_arrays(bounds, values), _ELEMENT)
-        return pc.if_else(pc.is_valid(column), joined, _NULL)
-    if pa.types.is_timestamp(kind):
-        column = column.cast(pa.int64())
-    elif pa.types.is_floating(kind):
-        column = column.view(pa.int64())
-    elif pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    return pc.fill_null(column.cast(pa.string()), _NULL)
-
-
-def _row_hash(table: Table) -> sql.Composable:
-    parts = []
-    for field in table.schema:
-        name = f'"{field.name}"'
-        if pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
-            text = _LIST_BITS.format(name, _BITS.format("each"))
-        elif pa.types.is_list(field.type):
-            text = f"array_to_string({name}, chr(31), chr(1))"
-        elif pa.types.is_timestamp(field.type):
-            text = f"(extract(epoch from {name}) * 1000000)::bigint::text"
-        elif pa.types.is_floating(field.type):
-            text = _BITS.format(name)
-        elif pa.types.is_boolean(field.type):
-            text = f"{name}::int::text"
-        else:
-            text = f"{name}::text"
-        parts.append(f"coalesce({text}, chr(1))")
-    return sql.SQL(_HEAD.format(" || chr(30) || ".join(parts)))
-
-
-def _day(table: Table) -> sql.Composable:
-    return sql.SQL("coalesce(({} at time zone 'UTC')::date, date '1970-01-01')").format(sql.Identifier(_moment(table)))
-
-
-def _staged_days(conn: Connection, table: Table) -> Days:
-    query = sql.SQL("select {}, count(*), sum({}::numeric) from {} group by 1")
-    rows = conn.execute(query.format(_day(table), _row_hash(table), identifier(table))).fetchall()
+def _staged_days(conn: Connection, part: _Part) -> checksums.Days:
+    table = part.table
+    query = sql.SQL("select {}, count(*), sum({}::numeric) from {} where {} > %s group by 1").format(
+        checksums.day_of(table), checksums.row_hash(table), identifier(table), sql.Identifier(LOAD_ID)
+    )
+    rows = conn.execute(query, (part.load_id,)).fetchall()
     return {day: (count, int(total) % 2**64) for day, count, total in rows}
 
 
-def _lake_days(hashes: np.ndarray[Any, Any], days: np.ndarray[Any, Any]) -> Days:
-    numbers, places, counts = np.unique(days, return_inverse=True, return_counts=True)
-    sums = np.zeros(len(numbers), np.uint64)
-    np.add.at(sums, places, hashes.view(np.uint64))
-    named = [date.fromordinal(_EPOCH.toordinal() + int(number)) for number in numbers]
-    return {day: (int(count), int(total)) for day, count, total in zip(named, counts, sums, strict=True)}
-
-
-def _differing(conn: Connection, table: Table, day: date, ours: dict[str, int]) -> tuple[str, ...]:
-    query = sql.SQL("select {}, {} from {} where {} = %s").format(
-        sql.Identifier(table.key[0]), _row_hash(table), identifier(table), _day(table)
+def _staged(conn: Connection, part: _Part, where: sql.Composable, day: date | None = None) -> dict[str, int]:
+    table = part.table
+    query = sql.SQL("select {}, {} from {} where {} > %(load_id)s and {}").format(
+        sql.Identifier(table.key[0]), checksums.row_hash(table), identifier(table), sql.Identifier(LOAD_ID), where
     )
-    theirs: dict[str, int] = dict(conn.execute(query, (day,)).fetchall())
+    return dict(conn.execute(query, {"load_id": part.load_id, "day": day}).fetchall())
+
+
+def _differing(ours: dict[str, int], theirs: dict[str, int]) -> tuple[str, ...]:
     return tuple(sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))[:NAMED])
-
-
-_BY_DAY: Final = """
-    select coalesce((at at time zone 'UTC')::date, date '1970-01-01'), (array_agg(id order by id))[1:%(named)s]
-    from ({}) as wrong (id, at) group by 1 order by 1
-"""
-
-_MARTS: Final[dict[str, str]] = {
-    name: _BY_DAY.format(query)
-    for name, query in {
-        # Every stored listen is in one play, and a play says nothing that none of its events says.
-        "intermediate.int_listens_deduplicated": """
-            with told as (
-                select plays.listen_id, plays.user_id, plays.listened_at, plays.ms_played, plays.context, plays.source,
-                    plays.recommendation_id, plays.source_item_id, unnest(plays.event_ids) as event_id
-                from intermediate.int_listens_deduplicated as plays
-            )
-            select coalesce(stored.event_id, told.event_id), coalesce(stored.timestamp, told.listened_at)
-            from silver.events_listens as stored full outer join told using (event_id)
-            where stored.event_id is null or told.event_id is null or stored.user_id is distinct from told.user_id
-            union all
-            select min(told.event_id), told.listened_at
-            from told inner join silver.events_listens as stored using (event_id)
-            group by told.listen_id, told.listened_at, told.ms_played, told.context, told.source,
-                told.recommendation_id, told.source_item_id
-            having min(stored.timestamp) <> told.listened_at or count(*) <> count(distinct stored.event_id)
-                or not bool_or(stored.ms_played is not distinct from told.ms_played)
-                or not bool_or(stored.context is not distinct from told.context)
-                or not bool_or(coalesce(stored.source, 'unknown') = told.source)
-                or not bool_or(stored.recommendation_id is not distinct from told.recommendation_id)
-                or not bool_or(stored.item_id = told.source_item_id)
-        """,
-        "marts.fct_listens": """
-            select coalesce(plays.event_id, facts.event_id), coalesce(plays.listened_at, facts.listened_at)
-            from intermediate.int_listens_deduplicated as plays
-            full outer join marts.fct_listens as facts on plays.listen_id = facts.listen_id
-            where (plays.user_id, plays.item_id, plays.event_id, plays.source_item_id, plays.listened_at,
-                plays.ms_played, plays.source, plays.context, plays.recommendation_id)
-                is distinct from (facts.user_id, facts.item_id, facts.event_id, facts.source_item_id, facts.listened_at,
-                facts.ms_played, facts.source, facts.context, facts.recommendation_id)
-        """,
-        "marts.fct_ratings": """
-            select coalesce(stored.event_id, facts.event_id), coalesce(stored.timestamp, facts.rated_at)
-            from silver.events_ratings as stored full outer join marts.fct_ratings as facts using (event_id)
-            where (stored.user_id, stored.rating, stored.timestamp, stored.source, stored.context,
-                stored.recommendation_id)
-                is distinct from (facts.user_id, facts.rating, facts.rated_at, facts.source, facts.context,
-                facts.recommendation_id)
-        """,
-        "marts.fct_recommendations": """
-            select coalesce(stored.event_id, facts.recommendation_id), coalesce(stored.timestamp, facts.shown_at)
-            from silver.recommendation_events as stored
-            full outer join (
-                select recommendation_id, min(user_id) as user_id, min(shown_at) as shown_at,
-                    min(model_version) as model_version, array_agg(source order by position) as sources,
-                    array_agg(reason order by position) as reasons, min(experiment) as experiment, min(arm) as arm,
-                    array_agg(propensity order by position) filter (where propensity is not null) as propensities
-                from marts.fct_recommendations group by recommendation_id
-            ) as facts on stored.event_id = facts.recommendation_id
-            where coalesce(cardinality(stored.item_ids), 0) > 0
-                and (stored.user_id, stored.timestamp, stored.model_version, stored.sources, stored.reasons,
-                    stored.experiment, stored.arm, stored.propensities)
-                is distinct from (facts.user_id, facts.shown_at, facts.model_version, facts.sources, facts.reasons,
-                    facts.experiment, facts.arm, facts.propensities)
-        """,
-        "marts.fct_interactions": """
-            select coalesce(met.user_id, facts.user_id) || ' ' || coalesce(met.item_id, facts.item_id),
-                coalesce(met.last_at, facts.last_at)
-            from (
-                select user_id, coalesce(links.canonical_id, events.item_id) as item_id, sum(plays) as plays,
-                    sum(views) as views, sum(clicks) as clicks, min(first_at) as first_at, max(last_at) as last_at
-                from (
-                    select user_id, item_id, 1 as plays, 0 as views, 0 as clicks, listened_at as first_at,
-                        listened_at as last_at
-                    from intermediate.int_listens_deduplicated
-                    union all
-                    select user_id, item_id, 0, 1, 0, timestamp, timestamp from silver.events_views
-                    union all
-                    select user_id, item_id, 0, 0, 1, timestamp, timestamp from silver.events_clicks
-                ) as events
-                left join intermediate.int_items_canonical as links on events.item_id = links.item_id
-                group by 1, 2
-            ) as met
-            full outer join marts.fct_interactions as facts
-                on met.user_id = facts.user_id and met.item_id = facts.item_id
-            where (met.plays, met.views, met.clicks, met.first_at, met.last_at)
-                is distinct from (facts.plays, facts.views, facts.clicks, facts.first_at, facts.last_at)
-        """,
-    }.items()
-}

@@ -38,7 +38,9 @@ _COLUMNS: Final = """
 """
 
 _INDEX: Final = sql.SQL("create index if not exists {} on {} ({})")
-_INDEXES: Final = {"load_id": (LOAD_ID,), "pair": ("user_id", "item_id")}
+_INDEXES: Final = {
+    "load_id": (LOAD_ID,), "pair": ("user_id", "item_id"), "item": ("item_id",), "day": ("user_id", "timestamp"),
+}  # fmt: skip
 
 Column = tuple[str, bool]
 """PostgreSQL type and whether it is not null."""
@@ -87,11 +89,15 @@ def ensure_table(conn: psycopg.Connection[tuple[Any, ...]], table: Table) -> Non
 
 
 def _ensure_indexes(conn: psycopg.Connection[tuple[Any, ...]], table: Table) -> None:
-    """Index what incremental models ask a table of events for: the rows of a load, and a listener's rows of an item."""
+    """Index what incremental models ask a table of events for.
+
+    That is the rows of a load, a listener's rows of an item and all rows of an item, and where answers show many items,
+    a listener's rows of a day.
+    """
     if table.key != ("event_id",):
         return
     for suffix, columns in _INDEXES.items():
-        if "item_id" in columns and "item_id" not in table.schema.names:
+        if ("item_id" in table.schema.names) != ("item_id" in columns) and suffix != "load_id":
             continue
         name, names = f"{table.name}_{suffix}", sql.SQL(", ").join(map(sql.Identifier, columns))
         conn.execute(_INDEX.format(sql.Identifier(name), identifier(table), names))

@@ -23,7 +23,7 @@ from streaming.errors import IntegrityError, UnavailableError
 from streaming.tables import Table, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import psycopg
 
@@ -114,22 +114,36 @@ def connect(settings: Settings) -> Iterator[Any]:
         session.close()
 
 
-def load(settings: Settings, conn: psycopg.Connection[tuple[Any, ...]], lake: Lake) -> dict[str, int]:
+def load(
+    settings: Settings, conn: psycopg.Connection[tuple[Any, ...]], lake: Lake, *, only: Collection[Table] | None = None
+) -> dict[str, int]:
     """Load what the lake and schema `source` hold; returns the rows that each table has afterwards.
 
     Tables of events take rows beyond the watermark, the others are replaced.
+
+    Args:
+        settings: name the account.
+        conn: of PostgreSQL, which holds schema `source` and how far tables were loaded.
+        lake: the lake.
+        only: silver tables to load; None: all of them.
 
     Raises:
         IntegrityError: a table does not hold as many rows afterwards as it should.
     """
     totals: dict[str, int] = {}
     with connect(settings) as cursor:
-        for table in tables().values():
+        for table in tables().values() if only is None else only:
             if table.layer == "silver":
                 totals[table.id] = _load_silver(cursor, conn, lake, table)
         for name in _SOURCES:
             totals[f"source/{name}"] = _load_source(cursor, conn, name)
     return totals
+
+
+def count(settings: Settings, name: str) -> int:
+    """Return the rows of a table, `schema.name`; Snowflake knows them without reading it."""
+    with connect(settings) as cursor:
+        return int(_first(cursor.execute(f"select count(*) from {name}").fetchall()))
 
 
 def _load_silver(cursor: Any, conn: psycopg.Connection[tuple[Any, ...]], lake: Lake, table: Table) -> int:

@@ -78,7 +78,7 @@ def test_every_model_tests_what_identifies_a_row() -> None:
 def test_every_mart_enforces_its_contract() -> None:
     marts = [model for model in models() if model["schema"] == "marts"]
 
-    assert len(marts) == 21
+    assert len(marts) == 23
     assert all(mart["config"]["contract"]["enforced"] for mart in marts)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from music_assets.warehouse import load_table
 from music_assets.warehouse.reconcile import reconcile
 from streaming.lake import Lake
 from streaming.storage import Storage
@@ -79,4 +80,43 @@ def test_what_agrees_has_no_difference_though_the_lake_went_on(
 ) -> None:
     assert reconcile(marts, planted) == []
     write(planted, "events_listens", {"event_id": "new", "kafka_offset": 100})
+    write(
+        planted, "catalog_songs",
+        {"item_id": "track:1", "name": "Renamed", "artist_id": "artist:1", "kafka_offset": 100},
+        {"item_id": "track:2", "name": "Other", "artist_id": "artist:1", "album_id": "album:2", "kafka_offset": 1},
+        mode="overwrite",
+    )  # fmt: skip
     assert reconcile(marts, planted) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_load_that_lands_after_the_build_is_no_difference(marts: Connection, planted: Lake, whole: bool) -> None:
+    new = {"kafka_offset": 100, "event_id": "new", "rating": 3.0}
+    with marts.transaction(force_rollback=True):
+        reconcile(marts, planted)
+        for name in ("events_listens", "events_views", "events_clicks", "events_ratings", "recommendation_events"):
+            load_table(marts, planted, write(planted, name, new))
+
+        assert reconcile(marts, planted, whole=whole) == []
+
+
+@pytest.mark.slow
+def test_only_what_came_since_is_compared_unless_all_is_asked_for(marts: Connection, planted: Lake) -> None:
+    with marts.transaction(force_rollback=True):
+        assert reconcile(marts, planted) == []
+        marts.execute("update silver.events_ratings set rating = 4.5 where event_id = 'high'")
+        listens = write(planted, "events_listens", *({"kafka_offset": 100 + n, "event_id": f"n{n}"} for n in range(3)))
+        load_table(marts, planted, listens)
+        marts.execute("delete from silver.events_listens where event_id = 'n1'")
+        marts.execute("update silver.events_listens set ms_played = 3 where event_id = 'n2'")
+
+        new = reconcile(marts, planted, whole=False)
+        again = reconcile(marts, planted, whole=False)
+        everything = reconcile(marts, planted)
+
+    assert [(each.table, each.ids) for each in new] == [("silver.events_listens", ("n1", "n2"))]
+    assert again == new, "what differs is compared again until it agrees"
+    assert {(each.table, each.ids) for each in everything} >= {
+        ("silver.events_listens", ("n1", "n2")), ("silver.events_ratings", ("high",)), ("marts.fct_ratings", ("high",)),
+    }  # fmt: skip

@@ -90,6 +90,19 @@ def test_every_record_of_a_file_is_counted_and_every_play_sent(
     assert "example.org" not in str((sent, kept, done))
 
 
+def test_of_a_file_that_is_none_of_its_kind_not_every_record_is_kept(
+    settings: Settings, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_table, "KEPT", 3)
+    monkeypatch.setattr(imports, "BATCH", 200)
+    path = tmp_path / "a.json"
+    history(path, 1000)
+    record = imports.hand_in(settings, "spotify", path, user="capped", zone="UTC")
+    done = imports.carry_out(settings, record, path, progress=quiet)
+    assert (done.position, done.rejected) == (1000, 10)
+    assert [row[0] for row in rejected(database_url, done)] == [99, 199, 299]
+
+
 def test_a_file_that_was_imported_is_not_imported_again(settings: Settings, broker: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     artist = history(path, 50)

@@ -17,6 +17,7 @@ from music_assets.warehouse import load_table
 from streaming.lake import Lake
 from streaming.storage import Storage
 from streaming.tables import tables
+from tests.dbt.test_project import models
 from tests.warehouse.lakes import write
 
 if TYPE_CHECKING:
@@ -85,6 +86,36 @@ def test_one_run_loads_builds_counts_and_checks(definitions: dg.Definitions, lak
     assert {f"{'/'.join(key.asset_key.path)}:{key.name}" for key in graph.asset_check_keys} == checks.keys()
 
 
+def test_every_column_of_a_built_model_says_where_it_comes_from(definitions: dg.Definitions, lake: Lake) -> None:
+    write(lake, "events_listens", {})
+
+    job = definitions.resolve_implicit_global_asset_job_def()
+    lineage: dict[str, dict[str, set[str]]] = {}
+    shown: dict[str, dict[str, str]] = {}
+    for event in job.execute_in_process().all_events:
+        if event.is_step_materialization and "dagster/column_lineage" in event.materialization.metadata:
+            value = event.materialization.metadata["dagster/column_lineage"].value
+            assert isinstance(value, dg.TableColumnLineage)
+            name = event.materialization.asset_key.path[-1]
+            schema = event.materialization.metadata["dagster/column_schema"].value
+            assert isinstance(schema, dg.TableSchema)
+            shown[name] = {column.name: column.description or "" for column in schema.columns}
+            lineage[name] = {
+                column: {f"{'/'.join(each.asset_key.path)}.{each.column_name}" for each in deps}
+                for column, deps in value.deps_by_column.items()
+            }
+
+    described = {node["name"]: set(node["columns"]) for node in models()}
+    assert {name: set(columns) for name, columns in lineage.items()} == described
+    assert lineage["stg_silver__listens"]["listened_at"] == {"staging/events_listens.timestamp"}
+    assert lineage["fct_listens"]["artist_id"] == {
+        "intermediate/int_listens_deduplicated.item_id", "intermediate/int_listens_deduplicated.item_kind",
+        "marts/dim_album.artist_id", "marts/dim_track.artist_id",
+    }  # fmt: skip
+    assert lineage["mart_recap_facts"]["minutes"] == {"marts/fct_listens.ms_played"}
+    assert shown["mart_recap_facts"]["minutes"].endswith("From `marts.fct_listens.ms_played`.")
+
+
 def test_a_failing_test_keeps_bad_rows_from_the_marts(definitions: dg.Definitions, lake: Lake) -> None:
     write(lake, "events_listens", {"ms_played": -5})
 
@@ -120,7 +151,7 @@ def test_every_asset_is_described_owned_and_grouped_by_its_stage() -> None:
     every = make_definitions(PlatformResource()).resolve_all_asset_specs()
     specs = [spec for spec in every if spec.owners and spec.key.path[0] != "source"]
 
-    assert len(specs) == 8 + 45
+    assert len(specs) == 8 + 47
     for spec in specs:
         assert "one row per " in (spec.description or "").lower(), spec.key
         assert (spec.group_name, spec.owners, "postgres" in spec.kinds) == (spec.key.path[0], ["team:platform"], True)

@@ -8,17 +8,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from music_assets.defs.staging.assets import staging
+from music_assets.resources import PlatformResource
 from music_assets.settings import Settings
 from music_assets.warehouse import dbt, snowflake
 from streaming.lake import Lake
 from streaming.storage import Storage
+from streaming.tables import tables
 from tests.dbt.conftest import plant
 from tests.fixtures.ports import free_ports
+from tests.warehouse.lakes import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,11 +66,10 @@ def server(tmp_path: Path) -> Iterator[int]:
         process.wait()
 
 
-def build(settings: Settings, folder: Path) -> None:
-    """Build for the first time: the stand-in has no temporary tables, which a later build needs."""
+def build(settings: Settings, folder: Path, *options: str) -> None:
     run = subprocess.run(
         [
-            dbt.EXECUTABLE, "build", "--exclude-resource-type", "unit_test",
+            dbt.EXECUTABLE, "build", "--exclude-resource-type", "unit_test", *options,
             "--vars", "{persist_docs: false}",  # the stand-in takes no comment with an apostrophe
         ],
         env={**dbt.environment(settings), "DBT_TARGET_PATH": str(folder), "DBT_LOG_PATH": str(folder)},
@@ -74,38 +78,52 @@ def build(settings: Settings, folder: Path) -> None:
     assert run.returncode == 0, run.stdout[-6000:]
 
 
+def snowflake_settings(port: int, database_url: str, home: Path) -> Settings:
+    return Settings(
+        _env_file=None, music_home=home, database_url=database_url, warehouse_target="snowflake",
+        snowflake_account="fakesnow", snowflake_user="fake", snowflake_private_key=private_key(),
+        snowflake_host="localhost", snowflake_port=port, snowflake_protocol="http",
+    )  # fmt: skip
+
+
+def make_schemas(settings: Settings) -> None:
+    """What `setup` makes, but for roles and grants, which the stand-in does not know."""
+    with snowflake.connect(settings) as cursor:
+        for statement in (f"create database if not exists {settings.snowflake_database}", *snowflake.objects(settings)):
+            cursor.execute(statement)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "again", [pytest.param([], id="first"), pytest.param([["--full-refresh"]], id="refreshed", marks=pytest.mark.heavy)]
+)
 def test_the_same_models_give_the_same_marts(
-    server: int, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: int, database_url: str, tmp_path: Path, again: list[list[str]]
 ) -> None:
     from music_assets.warehouse import load_table
-    from streaming.tables import tables
 
     postgres = Settings(_env_file=None, database_url=database_url)
-    other = Settings(
-        _env_file=None, database_url=database_url, warehouse_target="snowflake", snowflake_account="fakesnow",
-        snowflake_user="fake", snowflake_private_key=private_key(), snowflake_host="localhost", snowflake_port=server,
-        snowflake_protocol="http",
-    )  # fmt: skip
+    other = snowflake_settings(server, database_url, tmp_path)
     lake = Lake(Storage.local(tmp_path / "lake"))
     plant(lake)
+    make_schemas(other)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
-            "insert into source.artists values ('lastfm', 'artist:1', 'One', null, 70, 1, 1, 'recorded', now())"
+            "insert into source.artists values ('lastfm', 'artist:1', 'One', null, 70, 1, 1, 'recorded', now()) "
+            "on conflict do nothing"
         )
+        connection.execute("delete from ops.load_watermark where table_name like 'snowflake/%'")
         for table in tables().values():
             if table.layer == "silver":
                 load_table(connection, lake, table)
-        with snowflake.connect(other) as cursor:  # the stand-in knows neither roles nor grants
-            for statement in (f"create database if not exists {other.snowflake_database}", *snowflake.objects(other)):
-                cursor.execute(statement)
         totals = snowflake.load(other, connection, lake)
-        again = snowflake.load(other, connection, lake)
-    assert totals["silver/events_listens"] == again["silver/events_listens"] == 7
+        twice = snowflake.load(other, connection, lake)
+    assert totals["silver/events_listens"] == twice["silver/events_listens"] == 7
 
     build(postgres, tmp_path / "p")
-    build(other, tmp_path / "s")
+    for options in ([], *again):
+        build(other, tmp_path / "s", *options)
 
     def answers(execute: Any) -> list[list[float | str]]:
         found = [list(execute(query).fetchall()[0]) for query in MARTS]
@@ -113,6 +131,34 @@ def test_the_same_models_give_the_same_marts(
 
     with psycopg.connect(database_url) as connection, snowflake.connect(other) as cursor:
         assert answers(cursor.execute) == answers(connection.execute)
+
+
+class Platform(PlatformResource):
+    """The parts of one test."""
+
+    home: str
+    database: str
+    port: int
+
+    def settings(self) -> Settings:
+        return snowflake_settings(self.port, self.database, Path(self.home))
+
+
+@pytest.mark.slow
+def test_the_staging_assets_load_there(server: int, database_url: str, tmp_path: Path) -> None:
+    platform = Platform(home=str(tmp_path), database=database_url, port=server)
+    make_schemas(platform.settings())
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("delete from ops.load_watermark where table_name like 'snowflake/%'")
+    write(platform.lake(), "events_views", {"event_id": "v1"}, {"event_id": "v2"})
+
+    result = dg.materialize(
+        [staging], resources={"platform": platform}, selection=[dg.AssetKey(["staging", "events_views"])]
+    )
+
+    (made,) = result.asset_materializations_for_node("staging")
+    assert made.metadata["dagster/row_count"].value == 2
+    assert snowflake.count(platform.settings(), "silver.events_views") == 2
 
 
 def test_setup_names_everything_once() -> None:

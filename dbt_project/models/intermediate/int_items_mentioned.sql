@@ -13,10 +13,26 @@ newest_batch as (
 
 ),
 
+canonical as (
+
+    select * from {{ ref('int_items_canonical') }}
+
+),
+
 {% if is_incremental() -%}
 mentions as (
 
-    {{ pairs_to_build(['listens', 'views', 'clicks']) | indent }}
+    {{ pairs_to_build(['listens', 'views', 'clicks', 'ratings']) | indent }}
+    union
+    select
+        shown_now.user_id,
+        coalesce(canonical.canonical_id, shown.item_id) as item_id
+    from ({{ answers_to_build(['recommendations'], clicks=false) }}) as touched
+    inner join {{ ref('stg_silver__recommendations') }} as shown_now
+        on touched.recommendation_id = shown_now.recommendation_id
+    {{ unnest_shown('shown_now') }}
+    left join canonical on shown.item_id = canonical.item_id
+    where shown.item_id is not null
 
 ),
 
@@ -31,21 +47,17 @@ final as (
 
 )
 {%- else -%}
-canonical as (
-
-    select * from {{ ref('int_items_canonical') }}
-
-),
-
 mentions as (
 
-    {% for model in ['int_listens_deduplicated', 'stg_silver__views', 'stg_silver__clicks'] -%}
+    {% for model in ['int_listens_deduplicated', 'stg_silver__views', 'stg_silver__clicks', 'stg_silver__ratings'] -%}
         select distinct item_id
         from {{ ref(model) }}
-        {%- if not loop.last %}
-            union
-        {% endif %}
-    {%- endfor %}
+        union
+    {% endfor -%}
+    select distinct shown.item_id
+    from {{ ref('stg_silver__recommendations') }} as answers
+    {{ unnest_shown('answers') }}
+    where shown.item_id is not null
 
 ),
 

@@ -82,13 +82,11 @@ mentions as (
         from {{ relation }}
         where {{ column }} is not null
     {%- endfor %}
-    {%- for model in ['int_items_mentioned', 'stg_silver__ratings', 'int_recommendations_unnested'] %}
-        union all
-        select distinct
-            item_id,
-            false as in_catalog
-        from {{ ref(model) }}
-    {%- endfor %}
+    union all
+    select
+        item_id,
+        false as in_catalog
+    from {{ ref('int_items_mentioned') }}
 
 ),
 

@@ -2,7 +2,7 @@
 {{ config(
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['user_id', 'item_id']}, {'columns': ['touched_at']}],
-    pre_hook="{{ forget_touched(['listens'], [ref('stg_silver__listens')]) }}",
+    pre_hook=["{{ forget_touched(['listens']) }}", "{{ forget_listeners(ref('int_listeners_forgotten')) }}"],
     post_hook="{{ analyze() }}"
 ) }}
 

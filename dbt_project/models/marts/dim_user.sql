@@ -6,6 +6,12 @@ activity as (
 
 ),
 
+forgotten as (
+
+    select * from {{ ref('int_listeners_forgotten') }}
+
+),
+
 zones as (
 
     select * from {{ ref('stg_source__listener_zones') }}
@@ -15,12 +21,13 @@ zones as (
 summed as (
 
     select
-        user_id,
-        min(first_at) as first_seen_at,
-        max(last_at) as last_seen_at,
-        cast(coalesce(sum(case when activity = 'int_listens_deduplicated' then n_events end), 0) as bigint) as n_listens
+        activity.user_id,
+        min(activity.first_at) as first_seen_at,
+        max(activity.last_at) as last_seen_at
     from activity
-    group by user_id
+    left join forgotten on activity.user_id = forgotten.user_id
+    where forgotten.user_id is null
+    group by activity.user_id
 
 ),
 
@@ -30,7 +37,6 @@ final as (
         summed.user_id,
         summed.first_seen_at,
         summed.last_seen_at,
-        summed.n_listens,
         coalesce(zones.time_zone, 'UTC') as time_zone
     from summed
     left join zones on summed.user_id = zones.user_id

@@ -2,8 +2,10 @@
 {{ config(
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['user_id', 'item_id']}, {'columns': ['touched_at']}],
-    pre_hook="{{ forget_touched(['listens', 'views', 'clicks'], "
-        "[ref('stg_silver__listens'), ref('stg_silver__views'), ref('stg_silver__clicks')]) }}",
+    pre_hook=[
+        "{{ forget_touched(['listens', 'views', 'clicks']) }}",
+        "{{ forget_listeners(ref('int_listeners_forgotten')) }}",
+    ],
     post_hook="{{ analyze() }}"
 ) }}
 

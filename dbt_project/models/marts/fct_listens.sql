@@ -3,9 +3,12 @@
     materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[
         {'columns': ['user_id', 'item_id']}, {'columns': ['touched_at']}, {'columns': ['local_week']},
-        {'columns': ['user_id', 'local_week']},
+        {'columns': ['user_id', 'local_week']}, {'columns': ['user_id', 'artist_id']},
     ],
-    pre_hook="{{ forget_touched(['listens', 'songs', 'albums', 'zones'], [ref('stg_silver__listens')]) }}",
+    pre_hook=[
+        "{{ forget_touched(['listens', 'songs', 'albums', 'zones']) }}",
+        "{{ forget_listeners(ref('int_listeners_forgotten')) }}",
+    ],
     post_hook="{{ analyze() }}"
 ) }}
 

@@ -1,14 +1,70 @@
+-- noqa: disable=layout.indent
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[
+        {'columns': ['recommendation_id']}, {'columns': ['user_id']}, {'columns': ['touched_at']},
+        {'columns': ['date_key']},
+    ],
+    pre_hook=[
+        "{% if is_incremental() %}{{ forget_rows(answers_to_build(), ['recommendation_id']) }}{% endif %}",
+        "{{ forget_listeners(ref('int_listeners_forgotten')) }}",
+    ],
+    post_hook="{{ analyze() }}"
+) }}
+
 with
 
-recommendations as (
+canonical as (
 
-    select * from {{ ref('int_recommendations_unnested') }}
+    select * from {{ ref('int_items_canonical') }}
 
 ),
 
-listens as (
+newest_batch as (
 
-    select * from {{ ref('fct_listens') }}
+    select max(touched_at) as touched_at
+    from {{ ref('int_pairs_touched') }}
+
+),
+
+{% if is_incremental() -%}
+touched as (
+
+    {{ answers_to_build() | indent }}
+
+),
+{%- endif %}
+
+answers as (
+
+    select answers.*
+    from {{ ref('stg_silver__recommendations') }} as answers
+    {%- if is_incremental() %}
+        inner join touched on answers.recommendation_id = touched.recommendation_id
+    {%- endif %}
+
+),
+
+recommendations as (
+
+    select
+        answers.recommendation_id,
+        cast(shown.position as integer) as position,
+        answers.user_id,
+        coalesce(canonical.canonical_id, shown.item_id) as item_id,
+        answers.shown_at,
+        shown.source,
+        shown.reason,
+        answers.model_version,
+        answers.rung,
+        answers.context,
+        answers.experiment,
+        answers.arm,
+        shown.propensity
+    from answers
+    {{ unnest_shown('answers') }}
+    left join canonical on shown.item_id = canonical.item_id
+    where shown.item_id is not null
 
 ),
 
@@ -20,7 +76,7 @@ played_item as (
         recommendations.shown_at,
         listens.listened_at
     from recommendations
-    inner join listens
+    inner join {{ ref('fct_listens') }} as listens
         on
             recommendations.user_id = listens.user_id
             and recommendations.item_id = listens.item_id
@@ -36,11 +92,11 @@ played_track_of_artist as (
         recommendations.shown_at,
         listens.listened_at
     from recommendations
-    inner join listens
+    inner join {{ ref('fct_listens') }} as listens
         on
-            recommendations.recommendation_id = listens.recommendation_id
-            and recommendations.user_id = listens.user_id
+            recommendations.user_id = listens.user_id
             and recommendations.item_id = listens.artist_id
+            and recommendations.recommendation_id = listens.recommendation_id
 
 ),
 
@@ -64,20 +120,14 @@ followed as (
 
 ),
 
-canonical as (
-
-    select * from {{ ref('int_items_canonical') }}
-
-),
-
 clicked as (
 
     select distinct
         clicks.recommendation_id,
         coalesce(canonical.canonical_id, clicks.item_id) as item_id
-    from {{ ref('stg_silver__clicks') }} as clicks
+    from answers
+    inner join {{ ref('stg_silver__clicks') }} as clicks on answers.recommendation_id = clicks.recommendation_id
     left join canonical on clicks.item_id = canonical.item_id
-    where clicks.recommendation_id is not null
 
 ),
 
@@ -85,7 +135,7 @@ final as (
 
     select
         recommendations.recommendation_id,
-        cast(recommendations.position as integer) as position,
+        recommendations.position,
         recommendations.user_id,
         recommendations.item_id,
         recommendations.shown_at,
@@ -99,8 +149,10 @@ final as (
         recommendations.arm,
         cast(recommendations.propensity as double precision) as propensity,
         clicked.recommendation_id is not null as is_clicked,
-        followed.recommendation_id is not null as listened_within_day
+        followed.recommendation_id is not null as listened_within_day,
+        newest_batch.touched_at
     from recommendations
+    cross join newest_batch
     left join followed
         on
             recommendations.recommendation_id = followed.recommendation_id

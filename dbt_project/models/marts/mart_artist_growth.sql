@@ -1,28 +1,76 @@
+-- noqa: disable=layout.indent
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[{'columns': ['week_start']}, {'columns': ['touched_at']}],
+    pre_hook="{{ forget_weeks() }}"
+) }}
+
 with
+
+newest_batch as (
+
+    select max(touched_at) as touched_at
+    from {{ ref('int_pairs_touched') }}
+
+),
 
 charts as (
 
-    select * from {{ ref('mart_charts_weekly') }}
-    where item_kind = 'artist'
+    select
+        item_id,
+        week_start,
+        listens,
+        listeners
+    from {{ ref('mart_charts_weekly') }}
+    where
+        item_kind = 'artist'
+        {%- if is_incremental() %}
+            and week_start in ({{ chart_weeks_to_build(looked_at=true) }})
+        {%- endif %}
+
+),
+
+followed as (
+
+    select
+        *,
+        lag(week_start) over (partition by item_id order by week_start) as week_before,
+        lag(listens) over (partition by item_id order by week_start) as listens_then,
+        lag(listeners) over (partition by item_id order by week_start) as listeners_then
+    from charts
+
+),
+
+compared as (
+
+    select
+        item_id,
+        week_start,
+        listens,
+        listeners,
+        case when week_start = {{ dbt.dateadd('day', 7, 'week_before') }} then listens_then end as listens_before,
+        case when week_start = {{ dbt.dateadd('day', 7, 'week_before') }} then listeners_then end as listeners_before
+    from followed
+    {%- if is_incremental() %}
+        where week_start in ({{ chart_weeks_to_build() }})
+    {%- endif %}
 
 ),
 
 final as (
 
     select
-        this_week.item_id as artist_id,
-        this_week.week_start,
-        this_week.listens,
-        this_week.listeners,
-        coalesce(week_before.listens, 0) as listens_before,
-        coalesce(week_before.listeners, 0) as listeners_before,
-        this_week.listeners - coalesce(week_before.listeners, 0) as listeners_gained,
-        cast(this_week.listens as double precision) / week_before.listens - 1 as growth
-    from charts as this_week
-    left join charts as week_before
-        on
-            this_week.item_id = week_before.item_id
-            and this_week.week_start = {{ dbt.dateadd('day', 7, 'week_before.week_start') }}
+        compared.item_id as artist_id,
+        compared.week_start,
+        compared.listens,
+        compared.listeners,
+        coalesce(compared.listens_before, 0) as listens_before,
+        coalesce(compared.listeners_before, 0) as listeners_before,
+        compared.listeners - coalesce(compared.listeners_before, 0) as listeners_gained,
+        cast(compared.listens as double precision) / compared.listens_before - 1 as growth,
+        newest_batch.touched_at
+    from compared
+    cross join newest_batch
 
 )
 

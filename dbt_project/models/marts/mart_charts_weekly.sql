@@ -1,7 +1,8 @@
 -- noqa: disable=layout.indent
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='week_start', on_schema_change='fail',
-    indexes=[{'columns': ['week_start', 'item_kind', 'rank']}, {'columns': ['touched_at']}]
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[{'columns': ['week_start', 'item_kind', 'rank']}, {'columns': ['touched_at']}],
+    pre_hook="{{ forget_weeks() }}", post_hook="{{ analyze() }}"
 ) }}
 
 with
@@ -13,75 +14,49 @@ newest_batch as (
 
 ),
 
-{% if is_incremental() -%}
-moved as (
-
-    select distinct local_week
-    from (
-        {{ weeks_to_build() | indent(8) }}
-    ) as weeks_of_listeners
-
-),
-
--- A week's ranks are the next one's previous ranks.
-weeks as (
-
-    select local_week as week_start
-    from moved
-    union
-    select cast({{ dbt.dateadd('day', 7, 'local_week') }} as date) as week_start
-    from moved
-
-),
-
-looked_at as (
-
-    select week_start
-    from weeks
-    union
-    select cast({{ dbt.dateadd('day', -7, 'week_start') }} as date) as week_start
-    from weeks
-
-),
-
 listens as (
 
-    select listens.*
-    from {{ ref('fct_listens') }} as listens
-    inner join looked_at on listens.local_week = looked_at.week_start
-
-),
-{%- else -%}
-weeks as (
-
-    select distinct local_week as week_start
+    select
+        user_id,
+        artist_id,
+        track_id,
+        local_week
     from {{ ref('fct_listens') }}
+    {%- if is_incremental() %}
+        where local_week in ({{ chart_weeks_to_build(looked_at=true) }})
+    {%- endif %}
 
 ),
 
-listens as (
-
-    select * from {{ ref('fct_listens') }}
-
-),
-{%- endif %}
-
-counted as (
+plays as (
 
     {% for kind in ['artist', 'track'] -%}
         select
             '{{ kind }}' as item_kind,
             {{ kind }}_id as item_id,
             local_week as week_start,
-            count(*) as listens,
-            count(distinct user_id) as listeners
+            user_id,
+            count(*) as listens
         from listens
         where {{ kind }}_id is not null
-        group by {{ kind }}_id, local_week
+        group by {{ kind }}_id, local_week, user_id
         {%- if not loop.last %}
             union all
         {% endif %}
     {%- endfor %}
+
+),
+
+counted as (
+
+    select
+        item_kind,
+        item_id,
+        week_start,
+        cast(sum(listens) as bigint) as listens,
+        count(*) as listeners
+    from plays
+    group by item_kind, item_id, week_start
 
 ),
 
@@ -96,25 +71,36 @@ ranked as (
 
 ),
 
+-- Not by a join with the week before: nothing is known of such a row's number, and the planner would guess.
+followed as (
+
+    select
+        *,
+        lag(week_start) over (partition by item_kind, item_id order by week_start) as week_before,
+        lag(place) over (partition by item_kind, item_id order by week_start) as place_before
+    from ranked
+
+),
+
 final as (
 
     select
-        ranked.item_kind,
-        ranked.item_id,
-        ranked.week_start,
-        cast(ranked.place as integer) as rank,
-        cast(before.place as integer) as previous_rank,
-        ranked.listens,
-        ranked.listeners,
+        followed.item_kind,
+        followed.item_id,
+        followed.week_start,
+        cast(followed.place as integer) as rank,
+        case
+            when followed.week_start = {{ dbt.dateadd('day', 7, 'followed.week_before') }}
+                then cast(followed.place_before as integer)
+        end as previous_rank,
+        followed.listens,
+        followed.listeners,
         newest_batch.touched_at
-    from ranked
-    inner join weeks on ranked.week_start = weeks.week_start
+    from followed
     cross join newest_batch
-    left join ranked as before
-        on
-            ranked.item_kind = before.item_kind
-            and ranked.item_id = before.item_id
-            and ranked.week_start = {{ dbt.dateadd('day', 7, 'before.week_start') }}
+    {%- if is_incremental() %}
+        where followed.week_start in ({{ chart_weeks_to_build() }})
+    {%- endif %}
 
 )
 

@@ -1,12 +1,41 @@
+-- noqa: disable=layout.indent
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[{'columns': ['touched_at']}],
+    pre_hook=[
+        "{{ forget_moved(ref('mart_recap_facts'), 'user_id') }}",
+        "{{ forget_listeners(ref('int_listeners_forgotten')) }}",
+    ]
+) }}
+
 with
 
-weeks as (
+newest_batch as (
 
-    select * from {{ ref('mart_recap_facts') }}
+    select max(touched_at) as touched_at
+    from {{ ref('int_pairs_touched') }}
 
 ),
 
-final as (
+{% if is_incremental() -%}
+touched as (
+
+    {{ moved_since(ref('mart_recap_facts'), 'user_id') | indent }}
+
+),
+{%- endif %}
+
+weeks as (
+
+    select weeks.*
+    from {{ ref('mart_recap_facts') }} as weeks
+    {%- if is_incremental() %}
+        inner join touched on weeks.user_id = touched.user_id
+    {%- endif %}
+
+),
+
+summed as (
 
     select
         user_id,
@@ -21,6 +50,34 @@ final as (
         cast(sum(recommended) as double precision) / sum(listens) as recommended_share
     from weeks
     group by user_id
+
+),
+
+favourites as (
+
+    {{ favourite_artists('summed') | indent }}
+
+),
+
+final as (
+
+    select
+        summed.user_id,
+        summed.listens,
+        summed.minutes,
+        summed.active_weeks,
+        summed.active_days,
+        summed.first_week,
+        summed.last_week,
+        summed.artists,
+        favourites.artist_id as favourite_artist_id,
+        favourites.listens as favourite_artist_listens,
+        summed.skip_share,
+        summed.recommended_share,
+        newest_batch.touched_at
+    from summed
+    cross join newest_batch
+    left join favourites on summed.user_id = favourites.user_id
 
 )
 

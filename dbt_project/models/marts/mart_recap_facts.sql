@@ -1,9 +1,9 @@
 -- noqa: disable=layout.indent
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key=['user_id', 'week_start'],
-    on_schema_change='fail',
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
     indexes=[{'columns': ['user_id', 'week_start']}, {'columns': ['touched_at']}],
-    pre_hook="{{ forget_listeners([ref('stg_silver__listens')]) }}"
+    pre_hook=["{{ forget_later_weeks() }}", "{{ forget_listeners(ref('int_listeners_forgotten')) }}"],
+    post_hook="{{ analyze() }}"
 ) }}
 
 with
@@ -18,125 +18,16 @@ newest_batch as (
 {% if is_incremental() -%}
 moved as (
 
-    select
-        user_id,
-        min(local_week) as local_week
-    from (
-        {{ weeks_to_build() | indent(8) }}
-    ) as weeks_of_listeners
-    group by user_id
-
-),
-
--- The later weeks as well: whom a listener met earlier than thought is no longer new in them.
-listens as (
-
-    select listens.*
-    from {{ ref('fct_listens') }} as listens
-    inner join moved
-        on
-            listens.user_id = moved.user_id
-            and listens.local_week >= moved.local_week
-
-),
-
-met as (
-
-    select
-        user_id,
-        artist_id,
-        min(local_week) as local_week
-    from listens
-    where artist_id is not null
-    group by user_id, artist_id
-
-),
-
-new_artists as (
-
-    select
-        met.user_id,
-        met.local_week,
-        count(*) as new_artists
-    from met
-    where
-        not exists (
-            select 1
-            from {{ ref('fct_listens') }} as earlier
-            where
-                met.user_id = earlier.user_id
-                and met.artist_id = earlier.artist_id
-                and earlier.local_week < met.local_week
-        )
-    group by met.user_id, met.local_week
-
-),
-{%- else -%}
-listens as (
-
-    select * from {{ ref('fct_listens') }}
-
-),
-
-met as (
-
-    select
-        user_id,
-        artist_id,
-        min(local_week) as local_week
-    from listens
-    where artist_id is not null
-    group by user_id, artist_id
-
-),
-
-new_artists as (
-
-    select
-        user_id,
-        local_week,
-        count(*) as new_artists
-    from met
-    group by user_id, local_week
+    {{ first_weeks_to_build() | indent }}
 
 ),
 {%- endif %}
 
-{% for kind in ['artist', 'track'] -%}
-{{ kind }}_counts as (
+listens as (
 
-    select
-        user_id,
-        local_week,
-        {{ kind }}_id,
-        count(*) as listens
-    from listens
-    where {{ kind }}_id is not null
-    group by user_id, local_week, {{ kind }}_id
+    {{ listens_of_later_weeks() | indent }}
 
 ),
-
-{{ kind }}_places as (
-
-    select
-        *,
-        row_number() over (partition by user_id, local_week order by listens desc, {{ kind }}_id asc) as place
-    from {{ kind }}_counts
-
-),
-
-top_{{ kind }}s as (
-
-    select
-        user_id,
-        local_week,
-        {{ kind }}_id as top_{{ kind }}_id
-    from {{ kind }}_places
-    where place = 1
-
-),
-
-{% endfor -%}
 
 days as (
 
@@ -178,14 +69,80 @@ runs as (
 
 ),
 
-streaks as (
+-- One sum of parts and no joins between them: nothing is known of their numbers of rows, and the planner would guess.
+parts as (
 
     select
         user_id,
         local_week,
-        max(days_in_a_row) as streak_days
+        sum(listens) as listens,
+        sum(ms_played) as ms_played,
+        sum(skips) as skips,
+        sum(recommended) as recommended,
+        count(*) as active_days,
+        0 as streak_days,
+        0 as new_artists,
+        cast(null as {{ dbt.type_string() }}) as top_artist_id,
+        cast(null as {{ dbt.type_string() }}) as top_track_id
+    from days
+    group by user_id, local_week
+    union all
+    select
+        user_id,
+        local_week,
+        0 as listens,
+        0 as ms_played,
+        0 as skips,
+        0 as recommended,
+        0 as active_days,
+        max(days_in_a_row) as streak_days,
+        0 as new_artists,
+        cast(null as {{ dbt.type_string() }}) as top_artist_id,
+        cast(null as {{ dbt.type_string() }}) as top_track_id
     from runs
     group by user_id, local_week
+    union all
+    select
+        artists.user_id,
+        artists.first_week as local_week,
+        0 as listens,
+        0 as ms_played,
+        0 as skips,
+        0 as recommended,
+        0 as active_days,
+        0 as streak_days,
+        count(*) as new_artists,
+        cast(null as {{ dbt.type_string() }}) as top_artist_id,
+        cast(null as {{ dbt.type_string() }}) as top_track_id
+    from {{ ref('mart_listener_artists') }} as artists
+    {%- if is_incremental() %}
+        inner join moved
+            on
+                artists.user_id = moved.user_id
+                and artists.first_week >= moved.local_week
+    {%- endif %}
+    group by artists.user_id, artists.first_week
+    union all
+    select
+        items.user_id,
+        items.week_start as local_week,
+        0 as listens,
+        0 as ms_played,
+        0 as skips,
+        0 as recommended,
+        0 as active_days,
+        0 as streak_days,
+        0 as new_artists,
+        case when items.item_kind = 'artist' then items.item_id end as top_artist_id,
+        case when items.item_kind = 'track' then items.item_id end as top_track_id
+    from {{ ref('mart_recap_top_items') }} as items
+    {%- if is_incremental() %}
+        inner join moved
+            on
+                items.user_id = moved.user_id
+                and items.week_start >= moved.local_week
+    {%- endif %}
+    where items.rank = 1
 
 ),
 
@@ -195,11 +152,15 @@ weeks as (
         user_id,
         local_week,
         cast(sum(listens) as bigint) as listens,
-        cast(sum(ms_played) as bigint) as ms_played,
+        cast(sum(ms_played) as double precision) / 60000 as minutes,
         cast(sum(skips) as bigint) as skips,
         cast(sum(recommended) as bigint) as recommended,
-        cast(count(*) as integer) as active_days
-    from days
+        cast(sum(active_days) as integer) as active_days,
+        cast(sum(streak_days) as integer) as streak_days,
+        max(top_artist_id) as top_artist_id,
+        max(top_track_id) as top_track_id,
+        cast(sum(new_artists) as bigint) as new_artists
+    from parts
     group by user_id, local_week
 
 ),
@@ -210,21 +171,17 @@ final as (
         weeks.user_id,
         weeks.local_week as week_start,
         weeks.listens,
-        cast(weeks.ms_played as double precision) / 60000 as minutes,
+        weeks.minutes,
         weeks.skips,
         weeks.recommended,
         weeks.active_days,
-        cast(streaks.streak_days as integer) as streak_days,
-        top_artists.top_artist_id,
-        top_tracks.top_track_id,
-        coalesce(new_artists.new_artists, 0) as new_artists,
+        weeks.streak_days,
+        weeks.top_artist_id,
+        weeks.top_track_id,
+        weeks.new_artists,
         newest_batch.touched_at
     from weeks
     cross join newest_batch
-    inner join streaks on weeks.user_id = streaks.user_id and weeks.local_week = streaks.local_week
-    left join top_artists on weeks.user_id = top_artists.user_id and weeks.local_week = top_artists.local_week
-    left join top_tracks on weeks.user_id = top_tracks.user_id and weeks.local_week = top_tracks.local_week
-    left join new_artists on weeks.user_id = new_artists.user_id and weeks.local_week = new_artists.local_week
 
 )
 

@@ -1,12 +1,38 @@
+-- noqa: disable=layout.indent
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    indexes=[{'columns': ['date_key']}, {'columns': ['touched_at']}],
+    pre_hook="{{ forget_moved(ref('fct_recommendations'), 'date_key') }}"
+) }}
+
 with
 
-recommendations as (
+newest_batch as (
 
-    select * from {{ ref('fct_recommendations') }}
+    select max(touched_at) as touched_at
+    from {{ ref('int_pairs_touched') }}
 
 ),
 
-final as (
+{% if is_incremental() -%}
+days as (
+
+    {{ moved_since(ref('fct_recommendations'), 'date_key') | indent }}
+
+),
+{%- endif %}
+
+recommendations as (
+
+    select recommendations.*
+    from {{ ref('fct_recommendations') }} as recommendations
+    {%- if is_incremental() %}
+        inner join days on recommendations.date_key = days.date_key
+    {%- endif %}
+
+),
+
+counted as (
 
     select
         date_key,
@@ -22,6 +48,16 @@ final as (
         cast(sum(case when is_clicked then 1 else 0 end) as double precision) / count(*) as click_rate
     from recommendations
     group by 1, 2, 3, 4, 5, 6, 7
+
+),
+
+final as (
+
+    select
+        counted.*,
+        newest_batch.touched_at
+    from counted
+    cross join newest_batch
 
 )
 

@@ -9,6 +9,7 @@ import dagster as dg
 from music_assets.automation import EVERY_HOUR
 from music_assets.resources import PlatformResource
 from music_assets.warehouse import LoadResult, load_table
+from music_assets.warehouse.forget import follow_tombstones
 from streaming.tables import Table, tables
 
 _SHORTEST: Final = timedelta(hours=3)  # two missed ticks of the clock
@@ -23,7 +24,7 @@ def _spec(key: dg.AssetKey, table: Table) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,
         deps=[[table.layer, table.name], ["lake", "ledger"]],  # what does not balance goes no further
-        description=f"{table.grain}\n\nCopy of `{table.id}` in PostgreSQL, where dbt reads it.",
+        description=f"{table.grain}\n\nCopy of `{table.id}` in the warehouse, where dbt reads it.",
         group_name="staging",
         kinds={"postgres"},
         owners=["team:platform"],
@@ -52,14 +53,37 @@ def _check(key: dg.AssetKey) -> dg.AssetCheckSpec:
 def staging(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Load the selected tables, each in a transaction of its own."""
+    """Load the selected tables, each in a transaction of its own; into Snowflake, if that is the warehouse."""
     lake = platform.lake()
-    for key, table in _silver().items():
-        if key not in context.selected_asset_keys:
-            continue
+    selected = {key: table for key, table in _silver().items() if key in context.selected_asset_keys}
+    if platform.settings().warehouse_target == "snowflake":
+        yield from _into_snowflake(platform, selected)
+        return
+    with platform.connect() as connection:
+        # First: a copy with rows that the lake forgot would hold more than the lake.
+        forgotten = follow_tombstones(platform.settings(), connection, lake)
+    if forgotten:
+        context.log.info("%d listeners are forgotten", forgotten)
+    for key, table in selected.items():
         with platform.connect() as connection:
             result = load_table(connection, lake, table)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(result), check_results=[_verdict(key, result)])
+
+
+def _into_snowflake(
+    platform: PlatformResource, selected: dict[dg.AssetKey, Table]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Load the tables and what collectors brought; one that does not hold the lake's rows afterwards ends the run."""
+    from music_assets.warehouse import snowflake
+
+    with platform.connect() as connection:
+        totals = snowflake.load(platform.settings(), connection, platform.lake(), only=selected.values())
+    for key, table in selected.items():
+        rows = totals[table.id]
+        whole = LoadResult(rows=rows, deleted=0, rows_total=rows, rows_in_lake=rows)
+        yield dg.MaterializeResult(
+            asset_key=key, metadata={"dagster/row_count": rows}, check_results=[_verdict(key, whole)]
+        )
 
 
 def _metadata(result: LoadResult) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,9 +18,13 @@ from music_assets.automation import EVERY_HOUR, ON_CRON_HOURLY
 from music_assets.resources import PlatformResource
 from music_assets.settings import settings
 from music_assets.warehouse import dbt
+from music_assets.warehouse.lineage import Column, column_lineage
 
 FULL: Final = "warehouse/full"
 """Tag of a run that builds the incremental models from nothing and lets every test see every row."""
+
+_COUNTED: Final = 1_000_000
+"""Rows up to which a table is counted row by row."""
 
 _STALE: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3))
 
@@ -35,6 +39,8 @@ class Translator(DagsterDbtTranslator):
         if node["resource_type"] != "model":
             return spec
         return spec.replace_attributes(
+            # The page prefers these descriptions to those of the newest build, which say where a column comes from.
+            metadata={**spec.metadata, "dagster/column_schema": dg.MetadataValue.table_schema(_schema(node, {}))},
             group_name=node["schema"],
             description=node["description"],
             owners=["team:platform"],
@@ -48,9 +54,10 @@ class Translator(DagsterDbtTranslator):
 def warehouse() -> dg.Definitions:
     """Make an asset of every model; dbt parses the project first if it changed."""
     translator = Translator()
+    manifest: dict[str, Any] = json.loads(dbt.manifest(settings()).read_text(encoding="utf-8"))
 
     @dbt_assets(
-        manifest=dbt.manifest(settings()),
+        manifest=manifest,
         project=DbtProject(dbt.PROJECT),
         name="warehouse",
         pool="warehouse",  # two builds at once would swap each other's tables away
@@ -61,15 +68,17 @@ def warehouse() -> dg.Definitions:
         with tempfile.TemporaryDirectory(prefix="dbt-") as target:
             for event in _build(context, platform, Path(target)).stream():
                 if isinstance(event, dg.Output):
-                    _add_row_count(context, platform, event.output_name)
+                    key = context.asset_key_for_output(event.output_name)
+                    known = {**_row_count(platform, key), **_columns(manifest, key, Path(target))}
+                    context.add_output_metadata(known, output_name=event.output_name)
                 yield event
 
-    return dg.Definitions(assets=[models, *_collected(dbt.manifest(settings()))])
+    return dg.Definitions(assets=[models, *_collected(manifest)])
 
 
-def _collected(manifest: Path) -> list[dg.AssetSpec]:
+def _collected(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
     """Describe the tables of schema `source`: collectors fill them at moments of their own. One has an asset itself."""
-    sources = json.loads(manifest.read_text())["sources"].values()
+    sources = manifest["sources"].values()
     return [
         dg.AssetSpec(
             ["source", source["name"]],
@@ -122,16 +131,56 @@ def _extent(context: dg.AssetExecutionContext) -> list[str]:
     return ["--full-refresh"] if full else ["--vars", "{every_row: false}"]
 
 
-def _add_row_count(context: dg.AssetExecutionContext, platform: PlatformResource, output: str) -> None:
-    """Add the number of rows of what was just built, if that is a table: counting a view would run it again."""
-    key = context.asset_key_for_output(output)
+def _row_count(platform: PlatformResource, key: dg.AssetKey) -> dict[str, Any]:
+    """Return the number of rows of what was just built, if that is a table: counting a view would run it again.
+
+    A long table is not read for it: what the hook after its build has estimated says as much.
+    """
+    if key.path[0] == "staging":
+        return {}
+    if platform.settings().warehouse_target == "snowflake":
+        from music_assets.warehouse import snowflake
+
+        return {"dagster/row_count": snowflake.count(platform.settings(), ".".join(key.path))}
     relation = sql.Identifier(*key.path)
     with platform.connect() as connection:
-        is_table = connection.execute(
-            "select relkind = 'r' from pg_class where oid = to_regclass(%s)", (relation.as_string(connection),)
+        found = connection.execute(
+            "select reltuples::bigint from pg_class where oid = to_regclass(%s)", (relation.as_string(connection),)
         ).fetchone()
-        if is_table is None or not is_table[0]:
-            return
+        if found and found[0] > _COUNTED:
+            return {"dagster/row_count": found[0], "row_count_is_estimated": True}
         row = connection.execute(sql.SQL("select count(*) from {}").format(relation)).fetchone()
     assert row is not None
-    context.add_output_metadata({"dagster/row_count": row[0]}, output_name=output)
+    return {"dagster/row_count": row[0]}
+
+
+def _columns(manifest: Mapping[str, Any], key: dg.AssetKey, target: Path) -> dict[str, Any]:
+    """Return the columns that each column is made of: for programs, and in words, because the page draws no lineage."""
+    unique_id = f"model.{manifest['metadata']['project_name']}.{key.path[-1]}"
+    lineage = column_lineage(manifest, unique_id, target / "compiled", dbt.kept_lineage())
+    deps = {
+        column: [dg.TableColumnDep(asset_key=dg.AssetKey(path), column_name=name) for path, name in sources]
+        for column, sources in lineage.items()
+    }
+    return {
+        "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps)),
+        "dagster/column_schema": dg.MetadataValue.table_schema(_schema(manifest["nodes"][unique_id], lineage)),
+    }
+
+
+def _schema(node: Mapping[str, Any], lineage: Mapping[str, Sequence[Column]]) -> dg.TableSchema:
+    """Return the columns of a model; described, once it is known where they come from."""
+    return dg.TableSchema([
+        dg.TableColumn(
+            name=name,
+            type=column["data_type"] or "?",
+            description=_described(column["description"], lineage.get(name, ())) if lineage else None,
+        )
+        for name, column in node["columns"].items()
+    ])  # fmt: skip
+
+
+def _described(description: str, sources: Sequence[Column]) -> str:
+    """Add to what a column says where it comes from."""
+    named = ", ".join(f"`{'.'.join((*path, name))}`" for path, name in sources)
+    return f"{description} From {named}." if named else description
