@@ -37,7 +37,7 @@ def stream(
     sizes: Annotated[list[int] | None, typer.Option(min=1, help="Of dedup: stored rows; may be repeated.")] = None,
     rate: Annotated[float | None, typer.Option(min=1, help="Of latency and soak: events a second.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.05, max=55, help="Of latency and soak: how long.")] = None,
-    warm_up_seconds: Annotated[float | None, typer.Option(min=0, help="Of latency: not counted.")] = None,
+    warm_up_seconds: Annotated[float | None, typer.Option(min=0, help="Of latency and soak: not counted.")] = None,
 ) -> None:
     """Measure the streams against bare code on the same messages; exit code 1 when a limit is missed."""
     from music_assets.bench.run import mode_of, options_of, run

@@ -64,11 +64,3 @@ def slope(points: Sequence[tuple[float, float]]) -> float | None:
     if len({x for x, _ in points}) < 2:
         return None
     return statistics.linear_regression(*zip(*points, strict=True)).slope
-
-
-def last_part(points: Sequence[tuple[float, T]], share: float) -> list[tuple[float, T]]:
-    """Return the points of the last `share` of the time they cover."""
-    if not points:
-        return []
-    begin, end = points[0][0], points[-1][0]
-    return [point for point in points if point[0] >= end - share * (end - begin)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from music_assets.bench.figures import alternated, last_part, median, ratio, slope, spread
+from music_assets.bench.figures import alternated, median, ratio, slope, spread
 
 
 def test_every_other_repetition_runs_in_reverse() -> None:
@@ -33,10 +33,3 @@ def test_a_slope_is_per_unit_of_x() -> None:
     assert slope([(1.0, 5.0)]) is None
     assert slope([(1.0, 5.0), (1.0, 6.0)]) is None
     assert slope([]) is None
-
-
-def test_the_last_part_is_by_time_not_by_count() -> None:
-    points = [(0.0, "a"), (1.0, "b"), (2.0, "c"), (9.0, "d")]
-    assert last_part(points, 2 / 3) == [(9.0, "d")]
-    assert last_part(points, 1.0) == points
-    assert last_part([], 0.5) == []

@@ -50,7 +50,9 @@ def test_a_backlog_is_taken_in_by_the_service_alone(place: Arena) -> None:
 
 
 def test_a_soak_samples_the_services_memory(place: Arena) -> None:
-    report = soak.run(soak.Options(engine="python", rate=100, minutes=0.3), place, lambda _sentence: None)
+    report = soak.run(
+        soak.Options(engine="python", rate=100, minutes=0.2, warm_up_seconds=6), place, lambda _sentence: None
+    )
 
     assert report.measured["accepted"] == pytest.approx(1800, abs=50)
     assert len(report.measured["memory_mb"]) >= 3
