@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from music_assets.recommender.metrics import Evaluation, Interval, difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MIN_LISTENERS: Final = 30
 """Below this a bootstrap over listeners says more about the few than about the model."""
@@ -134,3 +134,8 @@ def _objection(gain: Interval, against: Interval | None, champion: Champion | No
     if champion.same_recipe and against.mean < -allowed:
         return f"it lost more than {allowed:.4f} of NDCG@{k} against its predecessor, the difference is {against}"
     return None
+
+
+def in_one(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the last verdict with the reasons of all: one that was refused before it must not be forgotten."""
+    return replace(verdicts[-1], reason="; ".join(verdict.reason for verdict in verdicts))

@@ -163,6 +163,7 @@ def _ease(trial: optuna.Trial) -> Model:
 
 def _als(trial: optuna.Trial) -> Model:
     return Als(
+        factors=trial.suggest_categorical("factors", (128, 256)),
         unheard=trial.suggest_float("unheard", 0.001, 0.5, log=True),
         ridge=trial.suggest_float("ridge", 0.0005, 0.1, log=True),
         exponent=trial.suggest_float("exponent", 0.5, 1),

@@ -16,7 +16,7 @@ import structlog
 from music_assets.recommender import bundle, releases
 from music_assets.recommender.candidates import Candidate, fingerprint, measured, read, save, saved
 from music_assets.recommender.files import replaced
-from music_assets.recommender.gate import Champion, Limit, Verdict, judge, refused
+from music_assets.recommender.gate import Champion, Limit, Verdict, in_one, judge, refused
 from music_assets.recommender.interactions import Interactions
 from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
 from music_assets.recommender.metrics import Interval, difference
@@ -130,7 +130,7 @@ class Workshop:
         """Return all candidates and the champion on the same listeners, the best first."""
         candidates = self._candidates()
         judged = {name: candidate.evaluation for name, candidate in candidates.items()}
-        champion = self._judged_champion(candidates)
+        champion = self._judged_champion(_challengers(candidates)[0], candidates)
         if champion:
             judged[f"champion ({champion.name})"] = champion.evaluation
         floor = judged[POPULARITY].ndcg
@@ -138,28 +138,41 @@ class Workshop:
         return sorted(rows, key=lambda row: -row.metrics[f"ndcg@{K}"])
 
     def release(self, names: Mapping[str, str], *, accept_fewer_listens: bool = False) -> Outcome:
-        """Judge the challenger and mark what shall serve: its refit on everything, the champion, or popularity.
+        """Judge the challengers and mark what shall serve: the first let pass, the champion, or popularity.
 
         Args:
             names: item id to what a person calls it.
             accept_fewer_listens: a person says that the champion's listens are rightly gone.
         """
-        candidates = self._candidates()
-        challenger, served = _challenger(candidates), self._champion()
-        champion = self._judged_champion(candidates)
-        floor, limits = candidates[POPULARITY], self._limits(candidates, champion, fewer=accept_fewer_listens)
-        verdict = judge(challenger.recipe, challenger.evaluation, floor.evaluation, champion, limits)
-        version = self._refit(challenger, names) if verdict.released else None
-        if version is not None and (problem := releases.problem(self.root, version)):
-            verdict, version = refused(verdict, challenger.recipe, problem), None
+        candidates, served = self._candidates(), self._champion()
+        verdicts, version = [], None
+        for challenger in _challengers(candidates):
+            verdict, version = self._asked(challenger, candidates, names, fewer=accept_fewer_listens)
+            verdicts.append(verdict)
+            if version is not None:
+                break
         if version is None:
+            floor = candidates[POPULARITY]
             stays = served is not None and (served.contents.recipe != POPULARITY or self._taken_back(floor))
             version = served.version if served is not None and stays else self._refit(floor, names)
         bundle.release(self.root, version)
-        outcome = Outcome(verdict, version)
+        outcome = Outcome(in_one(verdicts), version)
         with replaced(self._work / "outcome") as folder:
             (folder / "outcome.json").write_text(json.dumps(asdict(outcome)), "utf-8")
         return outcome
+
+    def _asked(
+        self, challenger: Candidate, candidates: Mapping[str, Candidate], names: Mapping[str, str], *, fewer: bool
+    ) -> tuple[Verdict, str | None]:
+        """Return the gate's word on a challenger, and the version of its refit if it may serve."""
+        champion = self._judged_champion(challenger, candidates)
+        floor, limits = candidates[POPULARITY], self._limits(challenger, candidates, champion, fewer=fewer)
+        verdict = judge(challenger.recipe, challenger.evaluation, floor.evaluation, champion, limits)
+        if not verdict.released:
+            return verdict, None
+        version = self._refit(challenger, names)
+        problem = releases.problem(self.root, version)
+        return (refused(verdict, challenger.recipe, problem), None) if problem else (verdict, version)
 
     def outcome(self) -> Outcome:
         """Return what the last `release` said, in words; the intervals are in its metadata."""
@@ -188,20 +201,22 @@ class Workshop:
             _log.warning("champion_unreadable", version=version, error=str(error))
             return None
 
-    def _judged_champion(self, candidates: Mapping[str, Candidate]) -> Champion | None:
+    def _judged_champion(self, challenger: Candidate, candidates: Mapping[str, Candidate]) -> Champion | None:
         """Return the champion as the gate sees it; popularity is compared with in any case and is none."""
         served = self._champion()
         if served is None or served.contents.recipe == POPULARITY:
             return None
-        name, challenger = served.contents.recipe, _challenger(candidates)
+        name = served.contents.recipe
         if name != challenger.recipe and name in candidates:
             return Champion(name=name, evaluation=candidates[name].evaluation, same_recipe=False)
         aligned = served.contents.holdout.aligned(challenger.holdout.items)
         evaluation = measured(aligned, challenger.history, challenger.test)
         return Champion(name=served.version, evaluation=evaluation, same_recipe=name == challenger.recipe)
 
-    def _limits(self, candidates: Mapping[str, Candidate], champion: Champion | None, *, fewer: bool) -> list[Limit]:
-        challenger, floor, served = _challenger(candidates), candidates[POPULARITY], self._champion()
+    def _limits(
+        self, challenger: Candidate, candidates: Mapping[str, Candidate], champion: Champion | None, *, fewer: bool
+    ) -> list[Limit]:
+        floor, served = candidates[POPULARITY], self._champion()
         times = self.listens().time
         opponent = Opponent(name=POPULARITY, evaluation=floor.evaluation)
         if champion is not None and served is not None:
@@ -236,6 +251,6 @@ class Workshop:
         return bundle.write(self.root, contents)
 
 
-def _challenger(candidates: Mapping[str, Candidate]) -> Candidate:
-    """Return what asks to serve; popularity serves where it is refused and nothing better served before."""
-    return candidates.get(TWO_STAGE, candidates[EASE])
+def _challengers(candidates: Mapping[str, Candidate]) -> list[Candidate]:
+    """Return what asks to serve, one after the other; popularity serves where none may and nothing better did."""
+    return [candidates[name] for name in (TWO_STAGE, EASE) if name in candidates]

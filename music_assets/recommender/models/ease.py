@@ -49,7 +49,7 @@ class Ease(Model):
     weighting: Weighting = "binary"
     max_items: int = 8000
     min_listeners: int = 2
-    keep: int = 200
+    keep: int = 500
 
     def fit(self, listening: Listening) -> ItemModel:
         """Solve for the weights; float32, deterministic but for the last bits of the linear algebra."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import svds
+from sklearn.utils.extmath import randomized_svd
 
 from music_assets.recommender.models.base import (
     AdditiveModel,
@@ -111,7 +111,7 @@ class Spectral(Model):
     keep: int = 200
 
     def fit(self, listening: Listening) -> SpectralModel:
-        """Normalise the graph and find its first singular vectors."""
+        """Normalise the graph and find its first singular vectors, by random projection (Halko et al., 2011)."""
         history = weigh(listening.counts, self.weighting)
         item = np.sqrt(np.maximum(np.asarray(history.sum(axis=0)).ravel(), 1e-9)).astype(np.float32)
         listener = np.sqrt(np.maximum(np.asarray(history.sum(axis=1)).ravel(), 1e-9)).astype(np.float32)
@@ -140,6 +140,5 @@ def _smooth_vectors(graph: Any, rank: int) -> NDArray[np.float32]:
     rank = min(rank, min(graph.shape) - 1)
     if rank < 1 or not graph.nnz:
         return np.zeros((graph.shape[1], 1), dtype=np.float32)
-    first = np.random.default_rng(_SEED).standard_normal(min(graph.shape)).astype(np.float32)
-    _, _, vectors = svds(graph, k=rank, v0=first)
+    _, _, vectors = randomized_svd(graph, rank, n_iter=4, random_state=_SEED)
     return np.asarray(vectors.T, dtype=np.float32)
