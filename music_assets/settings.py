@@ -164,6 +164,6 @@ def child_environment(chosen: Settings) -> dict[str, str]:
         environment.pop(f"{variable}_FILE", None)
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
         environment[variable] = "" if plain is None else str(plain)
-    # glibc gives each thread an arena of its own and keeps what was freed there: a JVM with forty threads never shrinks.
+    # glibc gives each thread an arena and keeps what was freed there: a JVM with forty threads never shrinks.
     environment.setdefault("MALLOC_ARENA_MAX", "2")
     return environment

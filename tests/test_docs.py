@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNBOOKS = sorted(page for page in (ROOT / "docs" / "runbooks").glob("*.md") if page.name != "README.md")
 # Variables of the tests, of make and the mark on a stack's processes, which no settings class reads.
-OTHERS = {"MUSIC_DATA", "MUSIC_STACK", "ARGS", "CI", "PYTHON"}
+OTHERS = {"MALLOC_ARENA_MAX", "MUSIC_DATA", "MUSIC_STACK", "ARGS", "CI", "PYTHON"}
 
 
 @cache

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import ThreadpoolController
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
 Weighting = Literal["binary", "log"]
@@ -168,15 +171,14 @@ class FittedModel(ABC):
         self, heard: NDArray[np.int64], counts: NDArray[np.float32], *, k: int, exclude: NDArray[np.int64]
     ) -> list[tuple[int, float, Reason]]:
         """Answer one history: (column, score, reason), best first, without what is heard or excluded."""
-        scores = self.score(one_history(heard, counts, len(self.items)))[0]
-        scores[heard] = -np.inf
-        scores[exclude] = -np.inf
-        best = top(scores[None, :], k)[0]
-        best = best[best >= 0]
-        return [
-            (int(column), float(scores[column]), reason)
-            for column, reason in zip(best, self.reasons(heard, counts, best), strict=True)
-        ]
+        with one_blas_thread():
+            scores = self.score(one_history(heard, counts, len(self.items)))[0]
+            scores[heard] = -np.inf
+            scores[exclude] = -np.inf
+            best = top(scores[None, :], k)[0]
+            best = best[best >= 0]
+            reasons = self.reasons(heard, counts, best)
+        return [(int(column), float(scores[column]), reason) for column, reason in zip(best, reasons, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +225,18 @@ class Model(ABC):
     @abstractmethod
     def fit(self, listening: Listening) -> FittedModel:
         """Learn from listens; the same ones give the same model."""
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Return a block in which BLAS keeps to one thread: for small work its threads wait longer than they work."""
+    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limited
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return what knows the libraries of this process: finding them costs milliseconds."""
+    return ThreadpoolController()
 
 
 def one_history(heard: NDArray[np.int64], counts: NDArray[np.float32], items: int) -> Any:

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
-from threadpoolctl import threadpool_limits
 
-from music_assets.recommender.models.base import AdditiveModel, Listening, Model, State, Weighting, selection, weigh
+from music_assets.recommender.models.base import (
+    AdditiveModel,
+    Listening,
+    Model,
+    State,
+    Weighting,
+    one_blas_thread,
+    selection,
+    weigh,
+)
 from music_assets.recommender.names import IALS
 from streaming.errors import IntegrityError
 
@@ -55,7 +63,7 @@ class FactorModel(AdditiveModel):
         """Solve each listener's factors and multiply with the items'."""
         listeners = np.empty((weights.shape[0], self.factors.shape[1]), dtype=np.float32)
         # Many small systems: the threads of BLAS wait for each other longer than they work.
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread():
             for row in range(weights.shape[0]):
                 heard = slice(weights.indptr[row], weights.indptr[row + 1])
                 listeners[row] = _solved(*self._system(weights.indices[heard], weights.data[heard]))
