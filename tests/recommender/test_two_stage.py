@@ -11,7 +11,7 @@ from scipy import sparse
 from music_assets.recommender.files import read_model, save_model
 from music_assets.recommender.interactions import Counted
 from music_assets.recommender.metrics import evaluate
-from music_assets.recommender.models.base import FittedModel
+from music_assets.recommender.models.base import FittedModel, top
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.popularity import Popularity
@@ -86,6 +86,17 @@ def test_what_is_found_in_the_end_is_no_less_than_validation_said(world: tuple[C
     popular = Popularity().fit(train).recommend(train.counts[rows], k=K)
     assert found > 2 * evaluate(popular, test[rows], k=K, items=len(train.items)).ndcg.mean()
     assert found > stacked.validated[TwoStage.kind] - 0.05, "validation, with a fifth less to learn from, promises less"
+
+
+def test_it_is_nearly_as_good_as_who_knows_the_tastes(world: tuple[Counted, Any], stacked: Stacked) -> None:
+    train, test = world
+    rows = np.flatnonzero(np.diff(test.indptr) > 0)
+    genre = np.asarray([int(item.removeprefix("track:")) % 3 for item in train.items])
+    liked = (genre[None, :] == (rows % 3)[:, None]).astype(np.float32)
+    liked[train.counts[rows].nonzero()] = -np.inf
+    knows = evaluate(top(liked, K), test[rows], k=K, items=len(train.items)).ndcg.mean()
+    ranked = stacked.model.recommend(train.counts[rows], k=K)
+    assert evaluate(ranked, test[rows], k=K, items=len(train.items)).ndcg.mean() > 0.9 * knows
 
 
 def test_a_signal_that_only_the_future_has_gives_no_gain(world: tuple[Counted, Any]) -> None:
