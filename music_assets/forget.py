@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 
 from music_assets.erasures import GET, Erasure, waiting
 from music_assets.recommender import features
+from music_assets.warehouse import forget as warehouse
 from streaming.control import Receipt, StreamClient
 from streaming.errors import MusicError, UnavailableError
 
@@ -24,14 +25,10 @@ Forget = Callable[["Settings", Sequence[str]], None]
 """Removes listeners, by their random ids, from a store beside the lake; can be repeated."""
 
 
-def _forget_uploads(settings: Settings, listener_ids: Sequence[str]) -> None:
-    """Remove the files that waited to be imported."""
+def _forget_warehouse(settings: Settings, listener_ids: Sequence[str]) -> None:
+    """Remove staged copies, rows of models, imports and the files that waited to be imported."""
     with psycopg.connect(settings.database, connect_timeout=10) as connection:
-        rows = connection.execute(
-            "select import_id::text from source.imports where listener_id = any(%s)", (list(listener_ids),)
-        ).fetchall()
-    for (import_id,) in rows:
-        (settings.upload_root / import_id).unlink(missing_ok=True)
+        warehouse.forget(settings, connection, listener_ids)
 
 
 def _forget_histories(settings: Settings, listener_ids: Sequence[str]) -> None:
@@ -43,7 +40,7 @@ def _forget_histories(settings: Settings, listener_ids: Sequence[str]) -> None:
             raise UnavailableError("Redis does not answer: histories are not gone yet") from error
 
 
-STORES: Final[dict[str, Forget]] = {"uploads": _forget_uploads, "histories": _forget_histories}
+STORES: Final[dict[str, Forget]] = {"warehouse": _forget_warehouse, "histories": _forget_histories}
 """The stores beside the lake and Redis, by the name they have in a receipt."""
 
 
