@@ -22,6 +22,8 @@ def store(table: Table) -> str:
 
 
 def can_hold_text(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind):
+        return can_hold_text(kind.value_type)
     return not (
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
