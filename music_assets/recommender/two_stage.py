@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import lightgbm
 import numpy as np
 
 from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, State, placed_below, top
@@ -21,6 +20,7 @@ from music_assets.recommender.models.spectral import SpectralModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import lightgbm
     from numpy.typing import NDArray
 
 PER_MODEL: Final = 60
@@ -113,6 +113,9 @@ class TwoStage(FittedModel):
 
     @cached_property
     def _booster(self) -> lightgbm.Booster:
+        # The import takes a second, and who serves another model needs none.
+        import lightgbm
+
         return lightgbm.Booster(model_str=self.trees)
 
     def score(self, history: Any) -> NDArray[np.float32]:

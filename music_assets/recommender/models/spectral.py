@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 
 from music_assets.recommender.models.base import (
     AdditiveModel,
@@ -140,5 +139,8 @@ def _smooth_vectors(graph: Any, rank: int) -> NDArray[np.float32]:
     rank = min(rank, min(graph.shape) - 1)
     if rank < 1 or not graph.nnz:
         return np.zeros((graph.shape[1], 1), dtype=np.float32)
+    # The import takes a second, and only training needs it.
+    from sklearn.utils.extmath import randomized_svd
+
     _, _, vectors = randomized_svd(graph, rank, n_iter=4, random_state=_SEED)
     return np.asarray(vectors.T, dtype=np.float32)
