@@ -54,6 +54,25 @@ class Outcome:
     version: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Hearing:
+    """What a release is decided on, read once for all who ask to serve.
+
+    Attributes:
+        candidates: recipe to what was trained of it.
+        served: the champion's bundle, if one can be read.
+        listens: all of them.
+        names: item id to what a person calls it.
+        fewer: a person says that the champion's listens are rightly gone.
+    """
+
+    candidates: Mapping[str, Candidate]
+    served: bundle.Bundle | None
+    listens: Interactions
+    names: Mapping[str, str]
+    fewer: bool
+
+
 @dataclass(frozen=True)
 class Workshop:
     """The steps of a training, in the order of their methods.
@@ -130,7 +149,7 @@ class Workshop:
         """Return all candidates and the champion on the same listeners, the best first."""
         candidates = self._candidates()
         judged = {name: candidate.evaluation for name, candidate in candidates.items()}
-        champion = self._judged_champion(_challengers(candidates)[0], candidates)
+        champion = _judged_champion(_challengers(candidates)[0], candidates, self._champion())
         if champion:
             judged[f"champion ({champion.name})"] = champion.evaluation
         floor = judged[POPULARITY].ndcg
@@ -144,33 +163,34 @@ class Workshop:
             names: item id to what a person calls it.
             accept_fewer_listens: a person says that the champion's listens are rightly gone.
         """
-        candidates, served = self._candidates(), self._champion()
+        hearing = _Hearing(
+            candidates=self._candidates(), served=self._champion(), listens=self.listens(), names=names,
+            fewer=accept_fewer_listens,
+        )  # fmt: skip
         verdicts, version = [], None
-        for challenger in _challengers(candidates):
-            verdict, version = self._asked(challenger, candidates, names, fewer=accept_fewer_listens)
+        for challenger in _challengers(hearing.candidates):
+            verdict, version = self._asked(challenger, hearing)
             verdicts.append(verdict)
             if version is not None:
                 break
         if version is None:
-            floor = candidates[POPULARITY]
-            stays = served is not None and (served.contents.recipe != POPULARITY or self._taken_back(floor))
-            version = served.version if served is not None and stays else self._refit(floor, names)
+            floor, served = hearing.candidates[POPULARITY], hearing.served
+            stays = served is not None and (served.contents.recipe != POPULARITY or self._taken_back(floor, hearing))
+            version = served.version if served is not None and stays else self._refit(floor, hearing)
         bundle.release(self.root, version)
         outcome = Outcome(in_one(verdicts), version)
         with replaced(self._work / "outcome") as folder:
             (folder / "outcome.json").write_text(json.dumps(asdict(outcome)), "utf-8")
         return outcome
 
-    def _asked(
-        self, challenger: Candidate, candidates: Mapping[str, Candidate], names: Mapping[str, str], *, fewer: bool
-    ) -> tuple[Verdict, str | None]:
+    def _asked(self, challenger: Candidate, hearing: _Hearing) -> tuple[Verdict, str | None]:
         """Return the gate's word on a challenger, and the version of its refit if it may serve."""
-        champion = self._judged_champion(challenger, candidates)
-        floor, limits = candidates[POPULARITY], self._limits(challenger, candidates, champion, fewer=fewer)
+        champion = _judged_champion(challenger, hearing.candidates, hearing.served)
+        floor, limits = hearing.candidates[POPULARITY], self._limits(challenger, champion, hearing)
         verdict = judge(challenger.recipe, challenger.evaluation, floor.evaluation, champion, limits)
         if not verdict.released:
             return verdict, None
-        version = self._refit(challenger, names)
+        version = self._refit(challenger, hearing)
         problem = releases.problem(self.root, version)
         return (refused(verdict, challenger.recipe, problem), None) if problem else (verdict, version)
 
@@ -201,42 +221,27 @@ class Workshop:
             _log.warning("champion_unreadable", version=version, error=str(error))
             return None
 
-    def _judged_champion(self, challenger: Candidate, candidates: Mapping[str, Candidate]) -> Champion | None:
-        """Return the champion as the gate sees it; popularity is compared with in any case and is none."""
-        served = self._champion()
-        if served is None or served.contents.recipe == POPULARITY:
-            return None
-        name = served.contents.recipe
-        if name != challenger.recipe and name in candidates:
-            return Champion(name=name, evaluation=candidates[name].evaluation, same_recipe=False)
-        aligned = served.contents.holdout.aligned(challenger.holdout.items)
-        evaluation = measured(aligned, challenger.history, challenger.test)
-        return Champion(name=served.version, evaluation=evaluation, same_recipe=name == challenger.recipe)
-
-    def _limits(
-        self, challenger: Candidate, candidates: Mapping[str, Candidate], champion: Champion | None, *, fewer: bool
-    ) -> list[Limit]:
-        floor, served = candidates[POPULARITY], self._champion()
-        times = self.listens().time
+    def _limits(self, challenger: Candidate, champion: Champion | None, hearing: _Hearing) -> list[Limit]:
+        floor, served = hearing.candidates[POPULARITY], hearing.served
         opponent = Opponent(name=POPULARITY, evaluation=floor.evaluation)
         if champion is not None and served is not None:
-            known, cutoff = (0 if fewer else served.contents.listens), served.contents.cutoff
+            known, cutoff = (0 if hearing.fewer else served.contents.listens), served.contents.cutoff
             opponent = Opponent(name=served.version, evaluation=champion.evaluation, cutoff=cutoff, listens=known)
         model, history, popularity = challenger.holdout, challenger.history, floor.holdout.popularity
         return [
             *of_slices(challenger.evaluation, opponent, history, popularity),
             of_coverage(challenger.evaluation, opponent),
             of_latency(model, history),
-            *of_listens(times, opponent),
-            of_withdrawal(self._taken_back(challenger)),
+            *of_listens(hearing.listens.time, opponent),
+            of_withdrawal(self._taken_back(challenger, hearing)),
         ]
 
-    def _taken_back(self, candidate: Candidate) -> Withdrawal | None:
-        until = int(self.listens().time.max())
+    def _taken_back(self, candidate: Candidate, hearing: _Hearing) -> Withdrawal | None:
+        until = int(hearing.listens.time.max())
         return releases.withdrawn_like(self.root, candidate.recipe, candidate.settings, data_until=until)
 
-    def _refit(self, candidate: Candidate, names: Mapping[str, str]) -> str:
-        listens = self.listens()
+    def _refit(self, candidate: Candidate, hearing: _Hearing) -> str:
+        listens = hearing.listens
         contents = bundle.Contents(
             model=fitted_again(candidate, listens),
             holdout=candidate.holdout,
@@ -245,7 +250,7 @@ class Workshop:
             metrics=candidate.evaluation.means(),
             cutoff=candidate.cutoff,
             data_until=int(listens.time.max()),
-            names=names,
+            names=hearing.names,
             listens=int((listens.time < candidate.cutoff).sum()),
         )
         return bundle.write(self.root, contents)
@@ -254,3 +259,17 @@ class Workshop:
 def _challengers(candidates: Mapping[str, Candidate]) -> list[Candidate]:
     """Return what asks to serve, one after the other; popularity serves where none may and nothing better did."""
     return [candidates[name] for name in (TWO_STAGE, EASE) if name in candidates]
+
+
+def _judged_champion(
+    challenger: Candidate, candidates: Mapping[str, Candidate], served: bundle.Bundle | None
+) -> Champion | None:
+    """Return the champion as the gate sees it; popularity is compared with in any case and is none."""
+    if served is None or served.contents.recipe == POPULARITY:
+        return None
+    name = served.contents.recipe
+    if name != challenger.recipe and name in candidates:
+        return Champion(name=name, evaluation=candidates[name].evaluation, same_recipe=False)
+    aligned = served.contents.holdout.aligned(challenger.holdout.items)
+    evaluation = measured(aligned, challenger.history, challenger.test)
+    return Champion(name=served.version, evaluation=evaluation, same_recipe=name == challenger.recipe)
