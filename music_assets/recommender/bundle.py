@@ -10,7 +10,6 @@ It holds items only and nothing of any listener.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from music_assets.recommender.exploration import SOURCE as EXPLORATION
-from music_assets.recommender.files import read_model, save_model, sync
+from music_assets.recommender.files import read_model, save_model, sync, write_whole
 from music_assets.recommender.manifest import MANIFEST, read_manifest, write_manifest
 from music_assets.recommender.probe import agrees, probe
 from streaming.errors import IntegrityError
@@ -244,14 +243,7 @@ def prune(root: Path, *, keep: int = KEPT) -> list[str]:
 
 def point(root: Path, name: Pointer, version: str) -> None:
     """Let a pointer name a version, in one step; whether that may serve is the caller's to know."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=root)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(version + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(root / name)
-    sync(root)
+    write_whole(root / name, version + "\n")
 
 
 def _write_files(folder: Path, contents: Contents) -> None:

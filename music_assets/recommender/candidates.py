@@ -10,8 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from music_assets.recommender.files import read_model, save_model
-from music_assets.recommender.metrics import PER_LISTENER, Evaluation, evaluate
-from music_assets.recommender.recipes import K
+from music_assets.recommender.metrics import PER_LISTENER, Evaluation, K, evaluate
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,7 +18,6 @@ from music_assets.recommender.two_stage import FIRST_STAGE_KINDS, TwoStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _KINDS: Final[dict[str, type[FittedModel]]] = {**FIRST_STAGE_KINDS, TwoStage.kind: TwoStage}
 
@@ -46,6 +47,18 @@ def replaced(folder: Path) -> Iterator[Path]:
     yield fresh
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text in the place of a file in one step: a reader sees the old or the new, on the disk as well."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)
+    sync(path.parent)
 
 
 def sync(folder: Path) -> None:

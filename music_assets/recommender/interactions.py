@@ -71,7 +71,7 @@ class Interactions:
     @cached_property
     def listeners(self) -> NDArray[np.int64]:
         """Distinct listeners per item, shape (items,)."""
-        return np.bincount(self.counts.indices, minlength=len(self.items)).astype(np.int64)
+        return _listeners(self.counts)
 
     def before(self, cutoff: int) -> Interactions:
         """Return the listens before a time, with the vocabularies of that time: what came later leaves no trace."""
@@ -137,7 +137,11 @@ class Counted:
     @cached_property
     def listeners(self) -> NDArray[np.int64]:
         """Distinct listeners per item, shape (items,)."""
-        return np.bincount(self.counts.indices, minlength=len(self.items)).astype(np.int64)
+        return _listeners(self.counts)
+
+
+def _listeners(counts: Any) -> NDArray[np.int64]:
+    return np.bincount(counts.indices, minlength=counts.shape[1]).astype(np.int64)
 
 
 def read_listens(connection: psycopg.Connection[Any]) -> Iterator[pa.RecordBatch]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from music_assets.recommender.gate import Limit
-from music_assets.recommender.metrics import Evaluation, difference
+from music_assets.recommender.markdown import table
+from music_assets.recommender.metrics import Evaluation, K, difference
 from music_assets.recommender.slices import slices
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ FOLD_IN_SECONDS: Final = 0.01
 LISTENS_KEPT: Final = 0.9
 """Share of the listens the champion learned from that must still be there: erasures take few, a broken load many."""
 
-_K: Final = 10
 _TIMED: Final = 200
 _TIMES: Final = 3
 
@@ -146,11 +146,11 @@ def of_withdrawal(withdrawal: Withdrawal | None) -> Limit:
 
 def as_table(limits: Iterable[Limit]) -> str:
     """Return the limits as a table in Markdown."""
-    lines = [
-        f"| {limit.name} | {limit.value:.4g} | {limit.bound:.4g} | {'holds' if limit.holds else 'BROKEN'} |"
+    rows = [
+        [limit.name, f"{limit.value:.4g}", f"{limit.bound:.4g}", "holds" if limit.holds else "BROKEN"]
         for limit in limits
     ]
-    return "\n".join(["| limit | measured | bound | |", "|---|---|---|---|", *lines])
+    return table(["limit", "measured", "bound", ""], rows)
 
 
 def fold_in_seconds(model: FittedModel, history: Any) -> NDArray[np.float64]:
@@ -167,7 +167,7 @@ def fold_in_seconds(model: FittedModel, history: Any) -> NDArray[np.float64]:
         best = np.inf
         for _ in range(_TIMES):
             begin = time.thread_time()
-            model.fold_in(heard, counts, k=_K, exclude=nothing)
+            model.fold_in(heard, counts, k=K, exclude=nothing)
             best = min(best, time.thread_time() - begin)
         seconds.append(best)
     return np.asarray(seconds, dtype=np.float64)

@@ -14,6 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+K: Final = 10
+"""Length of the list that is judged."""
+
 PER_LISTENER: Final = ("ndcg", "recall", "precision", "hit_rate", "mrr", "map")
 
 

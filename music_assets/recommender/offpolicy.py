@@ -86,14 +86,14 @@ class Estimate:
 
 def ips(log: Log, *, level: float = 0.95, seed: int = 7) -> Estimate:
     """Return the inverse propensity estimate: unbiased, and wide where weights are large."""
-    weight = log.target / log.logged
-    return _estimate(log, weight * log.reward, np.ones_like(weight), weight, level=level, seed=seed)
+    above, weight = _sides(log)
+    return _estimate(log, above, np.ones_like(weight), weight, level=level, seed=seed)
 
 
 def snips(log: Log, *, level: float = 0.95, seed: int = 7) -> Estimate:
     """Return the self-normalised estimate: always within the rewards that were seen."""
-    weight = log.target / log.logged
-    return _estimate(log, weight * log.reward, weight, weight, level=level, seed=seed)
+    above, weight = _sides(log)
+    return _estimate(log, above, weight, weight, level=level, seed=seed)
 
 
 def dr(log: Log, *, level: float = 0.95, seed: int = 7) -> Estimate:

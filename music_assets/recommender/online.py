@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from music_assets.recommender.exploration import SOURCE
 from music_assets.recommender.interactions import read_copy
+from music_assets.recommender.markdown import table
 from music_assets.recommender.offpolicy import Estimate, Log, difference, mean, snips
 
 if TYPE_CHECKING:
@@ -124,18 +125,13 @@ def lines_table(found: Iterable[Line]) -> str:
         [line.model, line.experiment, line.arm, line.answers, line.clicked, line.played, line.ranked, line.explored]
         for line in found
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def comparisons_table(found: Iterable[Comparison]) -> str:
     """Return comparisons as a table in Markdown."""
     head = ["experiment", "arm", "listeners", "clicked more than champion's", "played more than champion's"]
-    return _table(head, [[each.experiment, each.arm, each.listeners, each.clicked, each.played] for each in found])
-
-
-def _table(head: list[str], rows: list[list[object]]) -> str:
-    cells = [head, ["---"] * len(head), *([str(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return table(head, [[each.experiment, each.arm, each.listeners, each.clicked, each.played] for each in found])
 
 
 def _line(keys: tuple[str, ...], rows: pa.Table) -> Line:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from music_assets.recommender.candidates import Candidate, fingerprint, measured
+from music_assets.recommender.metrics import K
 from music_assets.recommender.names import TWO_STAGE
-from music_assets.recommender.recipes import K, recipe
+from music_assets.recommender.recipes import recipe
 from music_assets.recommender.split import cutoff_of, split_at
 from music_assets.recommender.trees import grow
 from music_assets.recommender.two_stage import Examples, TwoStage, examples, feature_names

@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 import structlog
 
-from music_assets.recommender.metrics import evaluate
+from music_assets.recommender.metrics import K, evaluate
 from music_assets.recommender.models.base import Weighting
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from music_assets.recommender.interactions import Interactions
     from music_assets.recommender.models.base import Listening, Model
-
-K: Final = 10
-"""Length of the list that is judged."""
 
 MAX_JUDGES: Final = 2000
 """Listeners that judge settings: more would cost time and not change the choice."""

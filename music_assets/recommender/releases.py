@@ -7,8 +7,6 @@ the gate brings it, or the same model under a new version, back; only a person d
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from music_assets.recommender import bundle
 from music_assets.recommender.bundle import Pointer
-from music_assets.recommender.files import sync
+from music_assets.recommender.files import write_whole
 from music_assets.recommender.manifest import read_manifest
 from streaming.errors import ConfigurationError, IntegrityError, UnavailableError
 
@@ -221,13 +219,7 @@ def _withdrawal(root: Path, version: str) -> Withdrawal:
 
 
 def _keep(root: Path, withdrawals: list[Withdrawal]) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{_WITHDRAWN}-", dir=root)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump([asdict(each) for each in withdrawals], file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(root / _WITHDRAWN)
-    sync(root)
+    write_whole(root / _WITHDRAWN, json.dumps([asdict(each) for each in withdrawals], indent=1))
 
 
 @contextmanager

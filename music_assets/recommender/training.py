@@ -19,10 +19,10 @@ from music_assets.recommender.files import replaced
 from music_assets.recommender.gate import Champion, Limit, Verdict, in_one, judge, refused
 from music_assets.recommender.interactions import Interactions
 from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
-from music_assets.recommender.metrics import Interval, difference
+from music_assets.recommender.metrics import Interval, K, difference
 from music_assets.recommender.names import EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
 from music_assets.recommender.ranking import fitted_again, second_stage
-from music_assets.recommender.recipes import K, recipe
+from music_assets.recommender.recipes import recipe
 from music_assets.recommender.split import Split, cutoff_of, split_at
 from streaming.errors import IntegrityError, UnavailableError
 

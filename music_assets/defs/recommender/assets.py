@@ -7,6 +7,7 @@ import dagster as dg
 import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
+from music_assets.recommender.markdown import table
 from music_assets.recommender.names import FIRST_STAGE
 from music_assets.recommender.picture import embedded, gains
 from music_assets.recommender.tracking import Run, Tracker
@@ -160,15 +161,11 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     logged = Run(
         name="leaderboard", data="", metrics=figures, tags={"step": "leaderboard"}, files={"leaderboard.svg": svg}
     )
-    header = f"| model | {' | '.join(names)} | NDCG over popularity |\n|{'---|' * (len(names) + 2)}\n"
-    lines = [
-        f"| {row.model} | {' | '.join(f'{row.metrics[name]:.4f}' for name in names)} | {row.over_popularity} |"
-        for row in rows
-    ]
+    lines = [[row.model, *(f"{row.metrics[name]:.4f}" for name in names), row.over_popularity] for row in rows]
     return dg.MaterializeResult(
         metadata={
             "picture": dg.MetadataValue.md(embedded(svg, title)),
-            "leaderboard": dg.MetadataValue.md(header + "\n".join(lines)),
+            "leaderboard": dg.MetadataValue.md(table(["model", *names, "NDCG over popularity"], lines)),
             "mlflow_run": _tracker(platform).log(logged),
             "models": dg.MetadataValue.json({row.model: row.metrics for row in rows}),
             "dagster/row_count": len(rows),
