@@ -17,11 +17,6 @@ _WIDTH = 160
 bench = typer.Typer(no_args_is_help=True, help="Measurements, each on a broker and a lake of its own.")
 
 
-@bench.callback()
-def _group() -> None:
-    """Keep `stream` a command of its own while it is the only one."""
-
-
 @bench.command()
 def stream(
     *,

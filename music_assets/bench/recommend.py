@@ -16,7 +16,7 @@ from music_assets.recommender.metrics import PER_LISTENER, Evaluation, Interval,
 from music_assets.recommender.models.base import BLOCK, top
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.stacking import Stacked, stack
-from music_assets.recommender.two_stage import TwoStage, rate
+from music_assets.recommender.two_stage import TwoStage, propose, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,8 @@ def measure(folder: Path, test: Path | None, budget_seconds: float, say: Callabl
     stacked = stack(problem.train, k=LENGTHS[-1], seconds=left * _FIT_SHARE)
     fitted = time.monotonic() - started
     say(f"fitted after {fitted:.0f} s; best on validation: {stacked.best}")
-    models = {name: judged(ranked, problem) for name, ranked in _ranked(stacked, problem).items()}
+    lists, union = _ranked(stacked, problem)
+    models = {name: judged(ranked, problem) for name, ranked in lists.items()}
     facts = {
         "source": problem.source,
         "users": len(problem.judges),
@@ -94,7 +95,7 @@ def measure(folder: Path, test: Path | None, budget_seconds: float, say: Callabl
         "trials": {name: entry.trials for name, entry in stacked.tuned.items()},
         "fit_seconds": {name: round(entry.fit_seconds, 2) for name, entry in stacked.tuned.items()},
         "trees": {"settings": stacked.trees.settings, "gain": stacked.trees.gain, "folds": stacked.folds},
-        "union_recall": _union_recall(stacked.model, problem),
+        "union_recall": union,
         "budget_seconds": budget_seconds,
         "seconds_to_fit": round(fitted, 1),
         "seconds": round(time.monotonic() - started, 1),
@@ -104,60 +105,41 @@ def measure(folder: Path, test: Path | None, budget_seconds: float, say: Callabl
     return Quality(models=models, best=stacked.best, facts=facts)
 
 
-def _ranked(stacked: Stacked, problem: Problem) -> dict[str, NDArray[np.int64]]:
-    """Return each model's lists for the judges, from one rating of every model."""
-    names = [*stacked.model.names, TwoStage.kind]
-    k = LENGTHS[-1]
+def _ranked(stacked: Stacked, problem: Problem) -> tuple[dict[str, NDArray[np.int64]], dict[str, float]]:
+    """Return each model's lists for the judges, and how much of what is to be found some model proposes at all."""
+    model, k = stacked.model, LENGTHS[-1]
+    names = [*model.names, TwoStage.kind]
     lists: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
+    found = proposals = 0
     for start in range(0, len(problem.judges), BLOCK):
-        history = problem.train.counts[problem.judges[start : start + BLOCK]]
-        rated = rate(stacked.model.models, history)
-        ordered = stacked.model.ordered(rated, history)
+        rows = problem.judges[start : start + BLOCK]
+        history, test = problem.train.counts[rows], problem.test[rows]
+        rated = rate(model.models, history)
+        proposed = propose(rated, history, model.popularity, per_model=model.per_model)
+        found += int(np.count_nonzero(test[proposed.row, proposed.column]))
+        proposals += len(proposed.row)
+        ordered = model.ordered(proposed, history.shape)
         ordered[history.nonzero()] = -np.inf
         for name, scores in zip(names, [*rated, ordered], strict=True):
             lists[name].append(top(scores, k))
     popular = Popularity().fit(problem.train).recommend(problem.train.counts[problem.judges], k=k)
     yardsticks = {Popularity.name: popular, **sar_lists(problem, k)}
-    return {**{name: np.concatenate(blocks) for name, blocks in lists.items()}, **yardsticks}
+    relevant = problem.test[problem.judges].nnz
+    union = {"recall": found / max(relevant, 1), "candidates": proposals / max(len(problem.judges), 1)}
+    return {**{name: np.concatenate(blocks) for name, blocks in lists.items()}, **yardsticks}, union
 
 
 def sar_lists(problem: Problem, k: int) -> dict[str, NDArray[np.int64]]:
     """Return SAR's lists for the judges under its name, or nothing where the data has no times."""
-    if problem.times is None or problem.times.time is None:
+    if problem.rated is None:
         return {}
-    users = np.unique(problem.times.user)
-    column = {int(item): place for place, item in enumerate(problem.train.items)}
-    places = (
-        np.searchsorted(users, problem.times.user),
-        np.asarray([column[int(item)] for item in problem.times.item]),
-    )
-    ranked = sar.recommend(
-        problem.train.counts[np.diff(problem.train.counts.indptr) > 0], problem.times.weight, problem.times.time,
-        places, k=k,
-    )  # fmt: skip
-    rows = np.flatnonzero(np.diff(problem.train.counts.indptr) > 0)
-    return {"sar": ranked[np.searchsorted(rows, problem.judges)]}
+    return {"sar": sar.recommend(problem.train.counts, problem.rated, k=k)[problem.judges]}
 
 
 def judged(ranked: NDArray[np.int64], problem: Problem) -> tuple[Evaluation, ...]:
     """Judge lists at each of `LENGTHS`."""
     test = problem.test[problem.judges]
     return tuple(evaluate(ranked, test, k=k, items=len(problem.train.items)) for k in LENGTHS)
-
-
-def _union_recall(model: TwoStage, problem: Problem) -> dict[str, float]:
-    """Return the share of what is to be found that some model proposes, over at most two thousand listeners."""
-    judges = problem.judges[:: max(1, len(problem.judges) // 2000)]
-    found = relevant = proposed = 0
-    for start in range(0, len(judges), BLOCK):
-        rows = judges[start : start + BLOCK]
-        scores = model.score(problem.train.counts[rows])
-        test = problem.test[rows]
-        chosen = scores > model.prior - 500
-        found += int(chosen[test.nonzero()].sum())
-        relevant += test.nnz
-        proposed += int(chosen.sum())
-    return {"recall": found / max(relevant, 1), "candidates": proposed / max(len(judges), 1)}
 
 
 def _figures(evaluations: tuple[Evaluation, ...]) -> dict[str, Any]:

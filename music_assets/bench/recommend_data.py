@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from scipy import sparse
 
+from music_assets.bench import sar
 from music_assets.recommender.interactions import Counted
-from music_assets.recommender.stacking import FOLDS, folds
+from music_assets.recommender.stacking import FOLDS, able_to_judge, folds
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,19 +58,19 @@ class Problem:
     Attributes:
         train: listens, one row for each user under test or not.
         test: CSR, the same rows, non-zero where an item is to be found.
-        times: the pairs of the train part where they have times, else None.
+        rated: the train part as SAR learns from it, where it has times, else None.
         source: where the test part is from, as a sentence.
     """
 
     train: Counted
     test: Any
-    times: Pairs | None
+    rated: sar.Rated | None
     source: str
 
     @property
     def judges(self) -> NDArray[np.int64]:
         """Rows with something to fold in and something to find."""
-        return np.flatnonzero((np.diff(self.test.indptr) > 0) & (np.diff(self.train.counts.indptr) > 0))
+        return able_to_judge(self.train, self.test)
 
 
 def read(folder: Path, test: Path | None) -> Problem:
@@ -145,20 +146,19 @@ def _stratified(pairs: Pairs) -> tuple[Pairs, Pairs]:
 def _problem(train: Pairs, test: Pairs, source: str) -> Problem:
     users = np.unique(np.concatenate([train.user, test.user]))
     items = np.unique(np.concatenate([train.item, test.item]))
+    rated = None
+    if train.time is not None:
+        places = (np.searchsorted(users, train.user), np.searchsorted(items, train.item))
+        rated = sar.Rated(places=places, rating=train.weight, time=train.time)
     counted = Counted(tuple(str(item) for item in items), _matrix(train, users, items))
-    return Problem(
-        train=counted,
-        test=_matrix(test, users, items),
-        times=None if train.time is None else train,
-        source=source,
-    )
+    return Problem(train=counted, test=_matrix(test, users, items), rated=rated, source=source)
 
 
 def _held_back(pairs: Pairs) -> Problem:
     users, items = np.unique(pairs.user), np.unique(pairs.item)
     whole = Counted(tuple(str(item) for item in items), _matrix(pairs, users, items))
     train, test = next(iter(folds(whole, FOLDS)))
-    return Problem(train=train, test=test, times=None, source="a fifth of each user's items, held back here")
+    return Problem(train=train, test=test, rated=None, source="a fifth of each user's items, held back here")
 
 
 def _matrix(pairs: Pairs, users: NDArray[np.int64], items: NDArray[np.int64]) -> Any:

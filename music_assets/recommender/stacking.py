@@ -121,10 +121,14 @@ def _kept(counts: Any, rows: NDArray[np.int64], keep: NDArray[np.bool_]) -> Any:
     return sparse.csr_matrix((counts.data[keep], (rows[keep], counts.indices[keep])), shape=counts.shape)
 
 
+def able_to_judge(train: Counted, apart: Any) -> NDArray[np.int64]:
+    """Return the rows of listeners with something to fold in and something to find."""
+    return np.flatnonzero((np.diff(apart.indptr) > 0) & (np.diff(train.counts.indptr) > 0))
+
+
 def _judges(train: Counted, apart: Any, most: int) -> NDArray[np.int64]:
-    """Return listeners with something to fold in and something to find, at most so many."""
-    able = np.flatnonzero((np.diff(apart.indptr) > 0) & (np.diff(train.counts.indptr) > 0))
-    return np.sort(np.random.default_rng(_SEED).permutation(able)[:most])
+    """Return at most so many of those who can judge."""
+    return np.sort(np.random.default_rng(_SEED).permutation(able_to_judge(train, apart))[:most])
 
 
 def _tuned(split: tuple[Counted, Any], k: int, seconds: float) -> dict[str, Tuned]:

@@ -120,14 +120,14 @@ class TwoStage(FittedModel):
 
     def score(self, history: Any) -> NDArray[np.float32]:
         """Score what is proposed by the trees, and put the rest below it."""
-        return self.ordered(rate(self.models, history), history)
+        rated = rate(self.models, history)
+        return self.ordered(propose(rated, history, self.popularity, per_model=self.per_model), history.shape)
 
-    def ordered(self, rated: Sequence[NDArray[np.float32]], history: Any) -> NDArray[np.float32]:
-        """Score as `score`, from what `rate` gave for the same models and listeners."""
-        scores = np.broadcast_to(self.prior + _BELOW, history.shape).astype(np.float32)
-        found = propose(rated, history, self.popularity, per_model=self.per_model)
+    def ordered(self, found: Proposed, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Score as `score`, from what was proposed to listeners: a block of their number and all items."""
+        scores = np.broadcast_to(self.prior + _BELOW, shape).astype(np.float32)
         if len(found.row):
-            threads = 1 if history.shape[0] == 1 else 0
+            threads = 1 if shape[0] == 1 else 0
             scores[found.row, found.column] = self._booster.predict(found.features, raw_score=True, num_threads=threads)
         return scores
 

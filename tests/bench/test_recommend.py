@@ -74,7 +74,7 @@ def test_sar_halves_a_rating_in_thirty_days() -> None:
     liked = sparse.csr_matrix([[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0]])
     places = (np.asarray([0, 1, 1, 2, 2]), np.asarray([0, 0, 1, 0, 2]))
     rating, time = np.asarray([5.0, 4.0, 4.0, 4.0, 4.0]), np.asarray([0, 0, 0, 0, 30 * 86400])
-    assert sar.recommend(liked, rating, time, places, k=2)[0].tolist() == [1, 2]
+    assert sar.recommend(liked, sar.Rated(places=places, rating=rating, time=time), k=2)[0].tolist() == [1, 2]
 
 
 def test_sar_on_movielens_gives_the_published_numbers(music_data: Path) -> None:
