@@ -3,6 +3,7 @@
 
 {#- Query for the listeners' weeks that an incremental mart builds again: a day in UTC is up to two of a listener's. -#}
 {% macro weeks_to_build() -%}
+    {%- set since = newest_touch() -%}
     {%- for shift in [-1, 1] %}
         select
             user_id,
@@ -11,7 +12,7 @@
         where
             user_id is not null
             and activity in ('listens', 'songs', 'albums', 'zones')
-            and touched_at > {{ newest_touch() }}
+            and touched_at > {{ since }}
         {%- if not loop.last %}
         union
         {%- endif %}
@@ -22,10 +23,11 @@
 {#- The Mondays of the charts that are built again: the weeks of any listener, and the ones after, whose previous ranks
     they are. `looked_at` adds those whose ranks these know. -#}
 {% macro chart_weeks_to_build(looked_at=false) -%}
+    {%- set weeks = weeks_to_build() -%}
     {%- set query -%}
         {%- for shift in [-7, 0, 7] if looked_at or shift >= 0 %}
             select cast({{ dbt.dateadd('day', shift, 'local_week') }} as date) as week_start
-            from ({{ weeks_to_build() }}) as moved
+            from ({{ weeks }}) as moved
             {%- if not loop.last %}
             union
             {%- endif %}
@@ -116,6 +118,7 @@
 
 {#- Query for the listeners whom a link, the catalogue or a time zone moved to another artist or week. -#}
 {% macro listeners_to_build() -%}
+    {%- set since = newest_touch() -%}
     select distinct user_id
     from {{ ref('int_pairs_touched') }}
     where
@@ -125,14 +128,14 @@
             or item_id in (
                 select canonical_id
                 from {{ ref('int_items_canonical') }}
-                where changed_at > {{ newest_touch() }}
+                where changed_at > {{ since }}
                 union all
                 select previous_canonical_id
                 from {{ ref('int_items_canonical') }}
-                where changed_at > {{ newest_touch() }}
+                where changed_at > {{ since }}
             )
         )
-        and touched_at > {{ newest_touch() }}
+        and touched_at > {{ since }}
 {%- endmacro %}
 
 
