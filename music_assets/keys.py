@@ -28,7 +28,9 @@ PREFIX: Final = "music"
 _TOKEN: Final = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})")
 _MOST_NAME: Final = 100
 
-COLUMNS: Final = "key_id, name, scopes, user_id, secret_hash, created_at, expires_at, revoked_at, last_used_at"
+_COLUMNS: Final = "key_id, name, scopes, user_id, secret_hash, created_at, expires_at, revoked_at, last_used_at"
+FIND: Final = f"select {_COLUMNS} from identity.api_keys where key_id = %(key_id)s"
+AUDIT: Final = "insert into identity.api_audit (key_id, action, detail) values (%(key_id)s, %(action)s, %(detail)s)"
 
 
 class Scope(StrEnum):
@@ -63,10 +65,6 @@ class Key:
     def is_valid(self, now: datetime) -> bool:
         """Whether it opens anything at a time."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
-
-    def may(self, scope: Scope) -> bool:
-        """Whether it has a scope."""
-        return scope in self.scopes or Scope.ADMIN in self.scopes
 
 
 def parse(text: str) -> Token | None:
@@ -168,7 +166,7 @@ def get(connection: psycopg.Connection[Any], key_id: str) -> Key:
         ConfigurationError: there is none of this id.
     """
     cursor = connection.cursor(row_factory=class_row(Key))
-    found = cursor.execute(f"select {COLUMNS} from identity.api_keys where key_id = %s", (key_id,)).fetchone()
+    found = cursor.execute(FIND, {"key_id": key_id}).fetchone()
     if found is None:
         raise ConfigurationError(f"there is no key {key_id[:60]!r}: see `music key list`")
     return found
@@ -177,13 +175,11 @@ def get(connection: psycopg.Connection[Any], key_id: str) -> Key:
 def every(connection: psycopg.Connection[Any]) -> list[Key]:
     """Return all keys, the newest first."""
     cursor = connection.cursor(row_factory=class_row(Key))
-    return cursor.execute(f"select {COLUMNS} from identity.api_keys order by created_at desc, key_id").fetchall()
+    return cursor.execute(f"select {_COLUMNS} from identity.api_keys order by created_at desc, key_id").fetchall()
 
 
 def _audit(connection: psycopg.Connection[Any], key_id: str, action: str, detail: str | None) -> None:
-    connection.execute(
-        "insert into identity.api_audit (key_id, action, detail) values (%s, %s, %s)", (key_id, action, detail)
-    )
+    connection.execute(AUDIT, {"key_id": key_id, "action": action, "detail": detail})
 
 
 def audit(connection: psycopg.Connection[Any], *, limit: int) -> list[tuple[datetime, str, str, str | None]]:

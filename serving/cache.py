@@ -23,7 +23,7 @@ _SEEN_SECONDS: Final = 86_400
 _LISTENER_SECONDS: Final = 7 * 86_400
 
 
-def _digest(kind: str, value: str) -> str:
+def digest(kind: str, value: str) -> str:
     """Key for a value that must not be readable in Redis, its dump or its slow log."""
     return f"{kind}:{blake2b(value.encode(), digest_size=16).hexdigest()}"
 
@@ -68,7 +68,7 @@ class Cache:
         """Return the listener ids known here; empty when Redis is away."""
         try:
             async with self.dependency.call(_SECONDS):
-                found = await self._redis.mget([_digest("listener", user_id) for user_id in user_ids])
+                found = await self._redis.mget([digest("listener", user_id) for user_id in user_ids])
         except UnavailableError:
             return {}
         values = zip(user_ids, map(_bytes, found), strict=True)
@@ -80,7 +80,7 @@ class Cache:
             async with self.dependency.call(_SECONDS):
                 pipeline = self._redis.pipeline(transaction=False)
                 for user_id, listener_id in listeners.items():
-                    pipeline.set(_digest("listener", user_id), listener_id, ex=_LISTENER_SECONDS)
+                    pipeline.set(digest("listener", user_id), listener_id, ex=_LISTENER_SECONDS)
                 await pipeline.execute()
         except UnavailableError:
             return
@@ -92,7 +92,7 @@ class Cache:
         """
         try:
             async with self.dependency.call(_SECONDS):
-                keys = [_digest("event", event_id) for event_id in event_ids]
+                keys = [digest("event", event_id) for event_id in event_ids]
                 return [bool(seen) for seen in await self._mark_seen(keys=keys, args=[_SEEN_SECONDS])]
         except UnavailableError:
             return None
@@ -133,7 +133,7 @@ class Cache:
         """Return the answer kept under a name, None if there is none or Redis is away."""
         try:
             async with self.dependency.call(_SECONDS):
-                return _bytes(await self._redis.get(_digest("reply", name)))
+                return _bytes(await self._redis.get(digest("reply", name)))
         except UnavailableError:
             return None
 
@@ -141,7 +141,7 @@ class Cache:
         """Keep an answer for a day, unless Redis is away."""
         try:
             async with self.dependency.call(_SECONDS):
-                await self._redis.set(_digest("reply", name), value, ex=_SEEN_SECONDS)
+                await self._redis.set(digest("reply", name), value, ex=_SEEN_SECONDS)
         except UnavailableError:
             return
 
@@ -149,7 +149,7 @@ class Cache:
         """Drop the listener ids of users who were erased; what Redis still has then expires."""
         try:
             async with self.dependency.call(_SECONDS):
-                await self._redis.delete(*[_digest("listener", user_id) for user_id in user_ids])
+                await self._redis.delete(*[digest("listener", user_id) for user_id in user_ids])
         except UnavailableError:
             return
 

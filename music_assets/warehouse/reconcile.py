@@ -179,7 +179,8 @@ def _day_of(conn: Connection, rows: pa.Table, table: Table, key: str) -> date:
     )
     held = conn.execute(query, (key,)).fetchone()
     if held is not None:
-        return date.fromordinal(held[0].toordinal())
+        day: date = held[0]
+        return day
     mine = rows.filter(pc.field(table.key[0]) == key)
     return date.fromordinal(checksums.EPOCH.toordinal() + int(checksums.days(mine, table)[0]))
 

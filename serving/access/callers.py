@@ -15,6 +15,7 @@ from fastapi.exceptions import HTTPException
 
 from music_assets import keys
 from music_assets.keys import Key, Scope
+from serving.lately import keep
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ FRESH_SECONDS: Final = 5.0
 _REMEMBERED: Final = 10_000
 _FLUSH_SECONDS: Final = 15.0
 
-_FIND: Final = f"select {keys.COLUMNS} from identity.api_keys where key_id = %(key_id)s"
 _USED: Final = """
 update identity.api_keys set last_used_at = greatest(last_used_at, used.at)
 from unnest(%(key_ids)s::text[], %(times)s::timestamptz[]) as used (key_id, at)
 where api_keys.key_id = used.key_id
 """
-_AUDIT: Final = "insert into identity.api_audit (key_id, action, detail) values (%(key_id)s, %(action)s, %(detail)s)"
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class KeyRing:
         Raises:
             UnavailableError: PostgreSQL does not answer; then it must not be done.
         """
-        await self._database.rows(_AUDIT, {"key_id": caller.key_id, "action": action, "detail": detail})
+        await self._database.rows(keys.AUDIT, {"key_id": caller.key_id, "action": action, "detail": detail})
 
     async def watch(self) -> None:
         """Note when each key was last used, for ever."""
@@ -134,14 +133,11 @@ class KeyRing:
         if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
             return known[1]
         try:
-            rows = await self._database.rows(_FIND, {"key_id": key_id})
+            rows = await self._database.rows(keys.FIND, {"key_id": key_id})
         except UnavailableError:
             if known is None or known[1] is None:
                 raise
             return known[1]
         found = Key(**rows[0]) if rows else None
-        self._known[key_id] = (time.monotonic(), found)
-        self._known.move_to_end(key_id)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        keep(self._known, key_id, (time.monotonic(), found), most=_REMEMBERED)
         return found

@@ -8,9 +8,9 @@ counts and tells what is left. A request that is refused is not counted, so that
 from __future__ import annotations
 
 import time
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from serving.cache import digest
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Limiter:
         now = time.time()
         minute = int(now // WINDOW_SECONDS)
         share = 1 - (now % WINDOW_SECONDS) / WINDOW_SECONDS
-        name = f"rate:{kind}:{blake2b(who.encode(), digest_size=12).hexdigest()}"
+        name = digest(f"rate:{kind}", who)
         names = (f"{name}:{minute - 1}", f"{name}:{minute}")
         try:
             used, counted = await self._cache.count(*names, share=share, limit=limit, seconds=2 * WINDOW_SECONDS)

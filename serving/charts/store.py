@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import msgspec
 
 from serving.charts.schemas import ChartAnswer, ChartItem, ItemAnswer
+from serving.lately import keep
 from streaming.errors import ContractError, UnavailableError
 from streaming.events import NO_CONTROL
 
@@ -121,10 +122,7 @@ class Charts:
         if not rows:
             return None
         answer = _page(kind, rows, limit)
-        self._last[asked] = answer
-        self._last.move_to_end(asked)
-        while len(self._last) > _REMEMBERED:
-            self._last.popitem(last=False)
+        keep(self._last, asked, answer, most=_REMEMBERED)
         return answer
 
     async def item(self, item_id: str) -> ItemAnswer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from serving.lately import keep
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -72,6 +73,5 @@ class Identity:
         await self._cache.forget_listeners([user_id])
 
     def _remember(self, listeners: Mapping[str, str]) -> None:
-        self._memory.update(listeners)
-        while len(self._memory) > _REMEMBERED:
-            self._memory.popitem(last=False)
+        for user_id, listener_id in listeners.items():
+            keep(self._memory, user_id, listener_id, most=_REMEMBERED)

@@ -17,8 +17,9 @@ from fastapi import HTTPException
 
 from music_assets.sources import import_table
 from music_assets.sources.import_table import Import
-from music_assets.sources.imports import connect, time_zone, upload_path
+from music_assets.sources.imports import connect, upload_path
 from serving.imports.schemas import Kind
+from serving.zones import wanted_zone
 from streaming.errors import ConfigurationError, ContractError, UnavailableError
 
 if TYPE_CHECKING:
@@ -71,10 +72,7 @@ class Imports:
             UnavailableError: PostgreSQL does not answer.
         """
         listener_id = await self._listener(kind, user_id)
-        try:
-            time_zone(zone)
-        except ConfigurationError as error:
-            raise ContractError("bad_format", "zone", str(error)) from error
+        wanted_zone(zone)
         root = self._settings.upload_root
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)

@@ -122,8 +122,8 @@ class Recommender:
             raise UnavailableError("there is nothing to recommend yet: no model was released and nothing is trending")
         if wanted is ANYTHING:
             self._trial.shadow(turn, choice, listener.history, k=k)
-            never, seed = listener.history.keys() | hidden, f"{recommendation_id} {listener.listener_id}"
-            choice = self._trial.explored(choice, turn.bundle, never, seed=seed)
+            seed = f"{recommendation_id} {listener.listener_id}"
+            choice = self._trial.explored(choice, turn.bundle, listener.history, hidden, seed=seed)
         else:
             details = self._details.value
             items = [item for item in choice.items if wanted.takes(item.item_id, details.get(item.item_id))][:k]

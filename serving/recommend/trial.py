@@ -53,19 +53,22 @@ class Trial:
         bundle = (self._models.challenger or champion) if arm == "challenger" else champion
         return Turn(bundle=bundle, experiment=self._experiment.name, arm=arm)
 
-    def explored(self, choice: Choice, bundle: Bundle | None, never: Set[str], *, seed: str) -> Choice:
+    def explored(
+        self, choice: Choice, bundle: Bundle | None, history: Mapping[str, float], hidden: Set[str], *, seed: str
+    ) -> Choice:
         """Give places of an answer away, with the probabilities written down; the same seed gives the same.
 
         Args:
             choice: the answer as it would be.
             bundle: what answered.
-            never: item ids not to show: heard or hidden.
+            history: what the listener heard, which is not tried.
+            hidden: items they never want to see.
             seed: of the draw.
         """
         if bundle is None or self._share <= 0 or choice.rung not in _EXPLORED:
             return choice
         shown = {item.item_id: item for item in choice.items}
-        pool = [item for item in bundle.tail if item not in shown and item not in never]
+        pool = [item for item in bundle.tail if item not in shown and item not in history and item not in hidden]
         places = explore(list(shown), pool, share=self._share, seed=seed)
         items = [bundle.tried(place.item_id) if place.explored else shown[place.item_id] for place in places]
         return replace(choice, items=items, propensities=[place.propensity for place in places])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from serving.stats.schemas import StatsAnswer
+from serving.zones import wanted_zone
 from streaming.errors import ContractError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Stats:
         if zone is None:
             rows = await self._warehouse.rows(_ZONE, {"listener_id": listener_id})
             zone = rows[0]["time_zone"] if rows else _DEFAULT_ZONE
-        today = datetime.now(UTC).astimezone(_zone(zone)).date()
+        today = datetime.now(UTC).astimezone(wanted_zone(zone)).date()
         last = last or today
         days = _DAYS[span]
         if first is None and days is not None:
@@ -113,11 +113,3 @@ class Stats:
         values: dict[str, Any] = {"listener_id": listener_id, "zone": zone, "first": first, "last": last, "k": k}
         [found] = await self._warehouse.rows(_STATS, values, seconds=_SECONDS)
         return StatsAnswer(zone=zone, first_day=first, last_day=last, degraded=False, **found)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        message = f"there is no time zone {name[:60]!r}; valid: such as UTC, Europe/Brussels"
-        raise ContractError("bad_format", "zone", message) from error
