@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +12,14 @@ from redis.exceptions import RedisError
 
 from music_assets.recommender import features
 from serving.dependency import Dependency
-from streaming.errors import UnavailableError
+from streaming import online
+from streaming.errors import IntegrityError, UnavailableError
+from streaming.features import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from streaming.features import RecentItem
 
 _SECONDS: Final = 0.25
 """Budget of a call: a hundred times what it takes on one machine."""
@@ -97,17 +102,21 @@ class Cache:
         except UnavailableError:
             return None
 
-    async def history(self, listener_id: str) -> dict[str, float]:
-        """Return how often a listener heard each item.
+    async def history(self, listener_id: str) -> tuple[dict[str, float], list[RecentItem]]:
+        """Return how often a listener heard each item as of the last training, and what they did lately, newest first.
+
+        One command reads both. What they did lately counts only while the stream stands behind it.
 
         Raises:
-            UnavailableError: Redis is away.
+            UnavailableError: Redis is away, or what it holds cannot be read.
         """
+        keys = [features.key(listener_id), online.key(listener_id), online.EPOCH_KEY]
         async with self.dependency.call(_SECONDS):
-            value = await self._redis.get(features.key(listener_id))
+            history, lately, epoch = map(_bytes, await self._redis.mget(keys))
         try:
-            return features.decode(_bytes(value))
-        except msgspec.MsgspecError as error:
+            recent = decode(lately, now=datetime.now(UTC)).recent if epoch else []
+            return features.decode(history), recent
+        except (msgspec.MsgspecError, IntegrityError) as error:
             raise UnavailableError(
                 "the listener's history in Redis cannot be read; write the features again"
             ) from error

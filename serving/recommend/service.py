@@ -14,6 +14,7 @@ from music_assets.recommender.bundle import Scored
 from serving.recommend.choice import ANONYMOUS, Choice, Listener
 from serving.recommend.filters import ANYTHING, Wanted
 from serving.recommend.schemas import RecommendationAnswer, RecommendedItem
+from serving.recommend.taste import taste
 from streaming.errors import UnavailableError
 from streaming.events import RecommendationEvent
 from streaming.outgoing import Outgoing
@@ -143,7 +144,7 @@ class Recommender:
         if listener_id is None or self._choices.has_paused(listener_id):
             return Listener(listener_id=ANONYMOUS, history={}, degraded=not resolved.complete)
         try:
-            history = await self._cache.history(listener_id)
+            history = taste(*await self._cache.history(listener_id))
         except UnavailableError:
             self._metrics.cache("histories", "error")
             return Listener(listener_id=listener_id, history={}, degraded=True)
