@@ -4,6 +4,9 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode
 LOCK := $(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+# Two at a time, a folder's tests together: they share servers and a built warehouse. Then those that need the machine.
+BESIDE := $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= --cov-fail-under=0
+ALONE := $(BIN)/python -m pytest --cov --cov-append --cov-report=term
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -20,11 +23,13 @@ demo: jars ## the whole way once, then serve; ARGS="--exit" ends after the summa
 	@$(BIN)/music demo $(ARGS)
 
 test: dev jars ## the suite on real parts, but for what takes long; ARGS go to pytest
-	$(BIN)/python -m pytest -m "not heavy" --cov --cov-report=term $(ARGS)
+	$(BESIDE) -m "not alone and not heavy" $(ARGS)
+	$(ALONE) -m "alone and not heavy" $(ARGS)
 
 test-full: dev jars ## all of it, on an S3 server as well; needs Go
 	@$(BIN)/python -m tests.fixtures.s3
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BESIDE) -m "not alone and not heavy" $(ARGS)
+	$(ALONE) -m "alone or heavy" $(ARGS)
 
 chaos: dev jars ## kill every part under load and count; ARGS="--seed 1 --kills 50 --engine spark"
 	$(BIN)/python -m tests.chaos.run $(ARGS)

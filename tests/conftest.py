@@ -32,6 +32,12 @@ class MakeSettings(Protocol):
     def __call__(self, **overrides: Any) -> Settings: ...
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a folder's tests in one process of a run of several: what they share is started once."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(str(item.path.parent.relative_to(ROOT))))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> None:
     """Drop the settings of the shell: a developer's own database must never be a test's."""

@@ -20,7 +20,7 @@ from music_assets.stack.process import marked, wait_until
 from serving.settings import Settings
 from tests.chaos.disk import mounted
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.alone, pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # A JVM's start is most of the time, so the stream process is killed seldom on Spark; what else is killed is killed
 # while it starts.

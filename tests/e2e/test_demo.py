@@ -21,7 +21,7 @@ from serving.settings import Settings
 from tests.conftest import JARS, ROOT
 from tests.fixtures.ports import free_ports
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
 MUSIC = Path(sys.executable).parent / "music"
 FIELDS = {"stages", "ledger", "truth", "models", "recommendations", "promises", "peak_rss_mb", "seconds"}
