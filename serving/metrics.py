@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SHARES: Final = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
-CacheName = Literal["listeners_memory", "listeners_redis", "histories"]
+CacheName = Literal["listeners_memory", "listeners_redis", "histories", "answers"]
 CacheResult = Literal["hit", "miss", "error"]
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -26,6 +26,7 @@ from serving.metrics import Metrics
 from serving.privacy.choices import Choices
 from serving.privacy.service import Privacy
 from serving.recommend.models import Models
+from serving.recommend.ready import Ready
 from serving.recommend.service import Exposures, Recommender
 from serving.recommend.trial import Trial
 from serving.search.index import SearchView, search_view
@@ -103,12 +104,13 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     checks = {cache.dependency: cache.check, database.dependency: database.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
     trial = Trial(models, metrics, experiment=settings.trial, share=settings.exploration_share)
+    ready = Ready()
     recommender = Recommender(
         trial, identity=identity, choices=choices, cache=cache, trending=trending, names=names,
-        details=details, exposures=exposures, metrics=metrics,
+        details=details, exposures=exposures, ready=ready, metrics=metrics,
     )  # fmt: skip
     ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics)
-    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool)
+    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool, ready=ready)
     async with _running(
         health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
         details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),

@@ -3,13 +3,18 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 from rich.console import Console
 
 from music_assets.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from music_assets.bench.report import Report
 
 _WIDTH = 160
 """Of the lines where the output is no terminal: a log file should not break a table."""
@@ -40,16 +45,21 @@ def stream(
     given = {"engine": engine, "events": events, "repeat": repeat, "sides": sides, "trending_rows": trending_rows,
              "sizes": sizes, "rate": rate, "minutes": minutes, "warm_up_seconds": warm_up_seconds}  # fmt: skip
     options = options_of(mode_of(mode), given)
+    _tell(lambda say: run(options, settings(), say), as_json=json)
+
+
+def _tell(measure: Callable[[Callable[[str], None]], Report], *, as_json: bool) -> None:
+    """Measure, say meanwhile what is done, and print the report; exit code 1 when a limit is missed."""
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
-    console, started = Console(stderr=json), time.monotonic()
+    console, started = Console(stderr=as_json), time.monotonic()
     if not console.is_terminal:
-        console = Console(stderr=json, width=_WIDTH)
+        console = Console(stderr=as_json, width=_WIDTH)
 
     def say(sentence: str) -> None:
         console.print(f"{time.monotonic() - started:7.1f} s  {sentence}", highlight=False, markup=False)
 
-    report = run(options, settings(), say)
-    if json:
+    report = measure(say)
+    if as_json:
         sys.stdout.write(report.as_json())
     report.show(console)
     if report.missed:
@@ -93,3 +103,29 @@ def warehouse(
     with tempfile.TemporaryDirectory(prefix="bench-warehouse-") as folder:
         figures = measure(settings(), listens or [1_000_000], Path(folder), lambda text: typer.echo(text, err=True))
     typer.echo(dumps(figures, indent=2))
+
+
+@bench.command()
+def serve(
+    *,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
+    ] = False,
+    listeners: Annotated[int, typer.Option(min=1000, help="Listeners with a history.")] = 50_000,
+    items: Annotated[int, typer.Option(min=1000, help="Items of the catalogue.")] = 50_000,
+    repeat: Annotated[int, typer.Option(min=1, help="Timed runs of each side.")] = 5,
+    requests: Annotated[int, typer.Option(min=10, help="Requests of a run; dear sides take a tenth.")] = 5000,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second of the steady run.")] = 200,
+    seconds: Annotated[float, typer.Option(min=1, max=3000, help="Of the steady run.")] = 20,
+    sides: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+) -> None:
+    """Measure the API beside a bare FastAPI and a bare producer; exit code 1 when a limit is missed."""
+    from music_assets.bench.arena import arena
+    from music_assets.bench.serve import SIDES, Options, run
+
+    options = Options(
+        listeners=listeners, items=items, repeat=repeat, requests=requests, rate=rate, seconds=seconds,
+        sides=sides or SIDES,
+    )  # fmt: skip
+    with arena(settings()) as place:
+        _tell(lambda say: run(options, place, say), as_json=json)

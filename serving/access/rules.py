@@ -45,7 +45,7 @@ def needs(scope: Scope, *, whole: bool = False, own: bool = False) -> dict[str, 
     return {SCOPE: scope.value, "security": [{SECURITY_SCHEME: []}], **marks}
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """Return who asks a guarded route."""
     caller: Caller = request.scope["caller"]
     return caller

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from serving.database import Database
     from serving.identity.service import Identity
     from serving.privacy.choices import Choices
+    from serving.recommend.ready import Ready
     from serving.spool import Spool
 
 _SECONDS: Final = 5.0
@@ -31,13 +32,14 @@ class Privacy:
     """Erasure, pause and hidden items."""
 
     def __init__(
-        self, database: Database, *, identity: Identity, choices: Choices, keys: KeyRing, spool: Spool
+        self, database: Database, *, identity: Identity, choices: Choices, keys: KeyRing, spool: Spool, ready: Ready
     ) -> None:
         self._database = database
         self._identity = identity
         self._choices = choices
         self._keys = keys
         self._spool = spool
+        self._ready = ready
 
     async def listener(self, user_id: str) -> str:
         """Return the listener id of a user.
@@ -69,6 +71,7 @@ class Privacy:
             raise HTTPException(HTTPStatus.NOT_FOUND, "nobody of this user id is known here")
         erasure_id, listener_id = rows[0]["erasure_id"], rows[0]["listener_id"]
         self._choices.forget(listener_id)
+        self._ready.forget(listener_id)
         await self._spool.forget([listener_id])
         await self._audit(caller, "erasure requested", str(erasure_id))
         return await self.erasure(erasure_id)

@@ -41,7 +41,7 @@ class Wanted:
 ANYTHING: Final = Wanted()
 
 
-def read_wanted(
+async def read_wanted(
     genre: Annotated[
         str | None, Query(min_length=1, max_length=100, description="Only items of this genre, or of an artist of it.")
     ] = None,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from serving.identity.service import Identity
     from serving.metrics import Metrics
     from serving.privacy.choices import Choices
+    from serving.recommend.ready import Ready
     from serving.recommend.trial import Trial, Turn
     from serving.trending.store import TrendingView
 
@@ -92,7 +93,7 @@ class Recommender:
 
     def __init__(
         self, trial: Trial, *, identity: Identity, choices: Choices, cache: Cache, trending: TrendingView,
-        names: Names, details: Details, exposures: Exposures, metrics: Metrics,
+        names: Names, details: Details, exposures: Exposures, ready: Ready, metrics: Metrics,
     ) -> None:  # fmt: skip
         self._trial = trial
         self._identity = identity
@@ -103,6 +104,7 @@ class Recommender:
         self._details = details
         self._exposures = exposures
         self._metrics = metrics
+        self._ready = ready
 
     async def recommend(self, user_id: str, *, k: int, wanted: Wanted = ANYTHING) -> RecommendationAnswer:
         """Return k recommendations, or as many as there are.
@@ -118,7 +120,7 @@ class Recommender:
         listener = await self._listener(user_id)
         recommendation_id, turn = str(uuid4()), self._trial.turn(listener.listener_id)
         hidden = self._choices.hidden(listener.listener_id)
-        choice = self._choose(turn.bundle, listener.history, k if wanted is ANYTHING else _FILTERED, hidden)
+        choice = self._choose(turn.bundle, listener, k if wanted is ANYTHING else _FILTERED, hidden)
         if choice is None:
             raise UnavailableError("there is nothing to recommend yet: no model was released and nothing is trending")
         if wanted is ANYTHING:
@@ -151,9 +153,11 @@ class Recommender:
         self._metrics.cache("histories", "hit" if history else "miss")
         return Listener(listener_id=listener_id, history=history, degraded=False)
 
-    def _choose(self, bundle: Bundle | None, history: Mapping[str, float], k: int, hidden: Set[str]) -> Choice | None:
+    def _choose(self, bundle: Bundle | None, listener: Listener, k: int, hidden: Set[str]) -> Choice | None:
+        history = listener.history
         if bundle is not None and history:
-            items = bundle.recommend(history, k=k, exclude=hidden)
+            items, was_ready = self._ready.recommend(bundle, listener.listener_id, history, k=k, exclude=hidden)
+            self._metrics.cache("answers", "hit" if was_ready else "miss")
             # What only popularity fills up says nothing about this listener.
             if any(item.source != _POPULARITY for item in items):
                 return Choice(rung="personal", as_of=bundle.created_at, items=items)

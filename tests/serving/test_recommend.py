@@ -65,6 +65,38 @@ async def test_a_listener_with_a_history_gets_their_own(
     assert (value["rung"], value["model_version"]) == ("personal", version)
 
 
+async def test_an_answer_is_ready_until_history_model_or_wishes_change(
+    start: Start, redis_url: str, database_url: str
+) -> None:
+    async with start() as api:
+        await serves(api, worlds.release(api.parts.settings.model_root))
+        listener = await known(api, redis_url, database_url, {"artist:04": 3.0, "artist:06": 1.0})
+
+        async def asked() -> tuple[list[str], float]:
+            answer = (await api.get("/recommend", user_id="fan", k=5)).json()
+            hits = _sample((await api.get("/metrics")).text, 'cache_requests_total{cache="answers",result="hit"}')
+            return [item["item_id"] for item in answer["items"]], hits
+
+        first, none = await asked()
+        assert (await asked(), none) == ((first, 1.0), 0.0)
+        with redis.Redis.from_url(redis_url) as client:
+            client.set(features.key(listener), features.encode({"artist:04": 3.0, first[0]: 1.0}))
+        changed, hits = await asked()
+        assert first[0] not in changed
+        assert hits == 1.0
+        assert (await api.client.put(f"/users/fan/hidden/{changed[0]}")).is_success
+        hidden, hits = await asked()
+        assert changed[0] not in hidden
+        assert (await api.client.delete(f"/users/fan/hidden/{changed[0]}")).is_success
+        assert await asked() == (changed, hits + 1)
+        await serves(api, worlds.release(api.parts.settings.model_root))
+        assert (await asked())[1] == hits + 1 == 2.0
+
+
+def _sample(text: str, name: str) -> float:
+    return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
+
+
 async def test_down_the_ladder(start: Start, broker: str) -> None:
     async with start() as api:
         settings = api.parts.settings

@@ -1,0 +1,307 @@
+"""The API under load, per CPU-second of its process, beside a bare FastAPI and a bare producer in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import Producer
+
+from music_assets.bench import machine, serve_world
+from music_assets.bench.figures import alternated, median, ratio, spread
+from music_assets.bench.http_load import Answers, closed, paced, request
+from music_assets.bench.report import Report, Requirement, Rows, number
+from music_assets.settings import child_environment
+from music_assets.stack import applications, servers
+from music_assets.stack.parts import Part
+from music_assets.stack.process import free_port, port_is_open
+from music_assets.stack.single import running
+from streaming.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from music_assets.bench.arena import Arena
+    from music_assets.settings import Settings
+
+SIDES: Final = ("hello", "hello_same_middleware", "ready_list", "two_stage", "event", "events_of_100", "producer")
+
+_CONNECTIONS: Final = 8
+_BATCH: Final = 100
+_READY_USERS: Final = 200
+_P99_LIMIT_MS: Final = 25.0
+_PAIRS: Final = (
+    ("ready_list", "hello_same_middleware", 0.45, 0.55),
+    ("ready_list", "hello", 0.30, None),
+    ("two_stage", "hello", 0.06, 0.12),
+    ("event", "hello", 0.35, None),
+    ("events_of_100", "producer", 0.35, None),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+        listeners: with a history in Redis.
+        items: of the catalogue.
+        repeat: timed runs of each side.
+        requests: of a run of a cheap side; dear ones take a tenth.
+        rate: requests a second of the paced run of `two_stage`.
+        seconds: of the paced run.
+        sides: names from `SIDES`.
+    """
+
+    listeners: int = 50_000
+    items: int = 50_000
+    repeat: int = 5
+    requests: int = 5000
+    rate: float = 200
+    seconds: float = 20
+    sides: Sequence[str] = SIDES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One run of a side: requests or events, and the CPU of the process that did them."""
+
+    units: int
+    seconds: float
+    cpu_seconds: float
+    failed: int
+
+    @property
+    def rate(self) -> float:
+        """Units per CPU-second."""
+        return self.units / max(self.cpu_seconds, 1e-9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One competitor: what it is called, and a run of it."""
+
+    name: str
+    run: Callable[[], Measured]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A process that answers."""
+
+    port: int
+    pid: int
+
+
+def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
+    """Measure.
+
+    Raises:
+        MusicError: a part does not start, or answers with errors.
+    """
+    facts = machine.facts()
+    settings = arena.settings
+    with (
+        running(postgres := servers.postgres(settings), arena.home),
+        running(servers.redis_server(settings), arena.home),
+        _collector() as traces,
+    ):
+        postgres.complete()
+        say(f"filling: {options.listeners:,} listeners, {options.items:,} items")
+        serve_world.fill(settings, listeners=options.listeners, items=options.items)
+        environment = {**child_environment(settings), "OTEL_EXPORTER_OTLP_ENDPOINT": traces}
+        with (
+            running(applications.api(settings), arena.home, environment=environment) as api,
+            running(hello := _hello(), arena.home) as bare,
+        ):
+            places = _Place(port=settings.api_port, pid=api.pid), _Place(port=int(hello.port or 0), pid=bare.pid)
+            sides = _sides(options, settings, *places)
+            _meet(places[0], serve_world.users(options.listeners))
+            samples = _measure(options, [side for side in sides if side.name in options.sides], say)
+            say(f"{options.rate:g} requests a second for {options.seconds:g} s")
+            steady = _steady(options, places[0])
+    return _report(options, facts, samples, steady)
+
+
+def _hello() -> Part:
+    port = free_port()
+    command = (
+        sys.executable, "-m", "uvicorn", "music_assets.bench.hello:app", "--port", str(port), "--loop", "uvloop",
+        "--http", "httptools", "--no-access-log", "--no-server-header", "--log-level", "warning",
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    return Part(
+        name="hello", command=command, ready=lambda: port_is_open(port), port=port, setting="none", address=address
+    )
+
+
+class _Sink(BaseHTTPRequestHandler):
+    """Takes traces and forgets them."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@contextmanager
+def _collector() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Sink)
+    threading.Thread(target=server.serve_forever, name="traces", daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _sides(options: Options, settings: Settings, api: _Place, bare: _Place) -> list[Side]:
+    few = max(options.requests // 10, 1)
+    users = serve_world.users(options.listeners)
+    asked = iter(range(_READY_USERS, options.listeners))
+    sent = iter(range(1_000_000_000))
+
+    def recommend(names: list[str]) -> list[bytes]:
+        return [request(f"/recommend?user_id={name}&k=20") for name in names]
+
+    def strangers(count: int) -> list[bytes]:
+        return recommend([users[next(asked) % len(users)] for _ in range(count)])
+
+    def events(count: int, size: int) -> list[bytes]:
+        return [
+            request("/events", serve_world.encoded([serve_world.event(n, users[n % len(users)]) for n in part]))
+            for part in ([next(sent) for _ in range(size)] for _ in range(count))
+        ]
+
+    ready = recommend(users[:_READY_USERS])
+    word = partial(_requests, count=options.requests)
+    return [
+        Side(name="hello", run=lambda: word(bare, [request("/hello")])),
+        Side(name="hello_same_middleware", run=lambda: word(api, [request("/health/live")])),
+        Side(name="ready_list", run=lambda: word(api, ready)),
+        Side(name="two_stage", run=lambda: _requests(api, strangers(few), count=few)),
+        Side(name="event", run=lambda: word(api, events(options.requests, 1))),
+        Side(name="events_of_100", run=lambda: _requests(api, events(few, _BATCH), count=few, units=_BATCH)),
+        Side(name="producer", run=lambda: _produced(settings, few * _BATCH, users)),
+    ]
+
+
+def _meet(api: _Place, users: list[str]) -> None:
+    """Let the API see every listener once: one that runs for a day knows whom it serves."""
+    parts = (users[start : start + _BATCH] for start in range(0, len(users), _BATCH))
+    requests = [
+        request("/events", serve_world.encoded([serve_world.event(-1 - n, user) for n, user in enumerate(part)]))
+        for part in parts
+    ]
+    asyncio.run(closed(api.port, requests, count=len(requests), connections=_CONNECTIONS))
+
+
+def _requests(place: _Place, requests: list[bytes], *, count: int, units: int = 1) -> Measured:
+    cpu, begin = machine.cpu_seconds(place.pid), time.perf_counter()
+    answers = asyncio.run(closed(place.port, requests, count=count, connections=_CONNECTIONS))
+    return Measured(
+        units=count * units,
+        seconds=time.perf_counter() - begin,
+        cpu_seconds=machine.cpu_seconds(place.pid) - cpu,
+        failed=answers.failed,
+    )
+
+
+def _produced(settings: Settings, count: int, users: list[str]) -> Measured:
+    """Send the same events from a loop that only counts what the broker acknowledged."""
+    acknowledged = 0
+
+    def delivered(error: object, _message: object) -> None:
+        nonlocal acknowledged
+        acknowledged += error is None
+
+    values = [
+        (user.encode(), serve_world.encoded([serve_world.event(n, user)]))
+        for n, user in ((n, users[n % len(users)]) for n in range(count))
+    ]
+    producer = Producer(
+        {"bootstrap.servers": settings.bootstrap_servers, "acks": "all", "enable.idempotence": True, "linger.ms": 2,
+         "compression.type": "lz4", "log_level": 0, "queue.buffering.max.messages": 1_000_000}
+    )  # fmt: skip
+    cpu, begin = time.process_time(), time.perf_counter()
+    for key, value in values:
+        producer.produce("events_listens", key=key, value=value, on_delivery=delivered)
+        producer.poll(0)
+    producer.flush(60)
+    spent = time.process_time() - cpu
+    if acknowledged != count:
+        raise UnavailableError(f"the broker acknowledged {acknowledged} of {count} messages")
+    return Measured(units=count, seconds=time.perf_counter() - begin, cpu_seconds=spent, failed=0)
+
+
+def _measure(options: Options, sides: list[Side], say: Callable[[str], None]) -> dict[str, list[Measured]]:
+    samples: dict[str, list[Measured]] = {side.name: [] for side in sides}
+    for side in sides:
+        _checked(side, say, "warm-up")
+    for repetition in range(options.repeat):
+        for side in alternated(sides, repetition):
+            samples[side.name].append(_checked(side, say, f"{repetition + 1}/{options.repeat}"))
+    return samples
+
+
+def _checked(side: Side, say: Callable[[str], None], label: str) -> Measured:
+    found = side.run()
+    if found.failed:
+        raise UnavailableError(f"{side.name}: {found.failed} requests failed; a refusal is no answer to be timed")
+    say(f"{label} {side.name}: {found.rate:,.0f} per CPU-s, {found.units / found.seconds:,.0f} a second")
+    return found
+
+
+def _steady(options: Options, api: _Place) -> Answers:
+    users = serve_world.users(options.listeners)[::-1]
+    requests = [request(f"/recommend?user_id={name}&k=20") for name in users]
+    return asyncio.run(paced(api.port, requests, rate=options.rate, seconds=options.seconds, connections=32))
+
+
+def _report(options: Options, facts: dict[str, Any], samples: dict[str, list[Measured]], steady: Answers) -> Report:
+    rates = {name: median([each.rate for each in found]) for name, found in samples.items()}
+    took = spread([1000 * each for each in steady.seconds])
+    requirements = [
+        Requirement(name=f"{over} / {under}", value=ratio(rates.get(over), rates.get(under)), limit=limit, aim=aim)
+        for over, under, limit, aim in _PAIRS
+    ]
+    requirements += [
+        Requirement(
+            name="two_stage p99 in ms", value=took.p99 if took else None, limit=_P99_LIMIT_MS, direction="at most",
+            note=f"at {options.rate:g} requests a second, each from when it was due",
+        ),
+        Requirement(name="failed requests", value=float(steady.failed), limit=0, direction="at most"),
+    ]  # fmt: skip
+    measured = {name: [asdict(each) for each in found] for name, found in samples.items()}
+    return Report(
+        mode="serve",
+        machine=facts,
+        options=asdict(options),
+        measured={"sides": measured, "per_cpu_second": rates, "steady_ms": asdict(took) if took else None},
+        requirements=requirements,
+        tables=[_table(samples, rates)],
+    )
+
+
+def _table(samples: dict[str, list[Measured]], rates: dict[str, float | None]) -> Rows:
+    return Rows(
+        title="Medians",
+        columns=("side", "per CPU-s", "CPU µs each", "a second"),
+        rows=[
+            (name, number(rates[name], 0), number(ratio(1e6, rates[name]), 0),
+             number(median([each.units / each.seconds for each in found]), 0))
+            for name, found in samples.items()
+        ],
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""Answers that are ready: what a bundle said to a history stays true until one of the two changes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from serving.lately import keep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence, Set
+
+    from music_assets.recommender.bundle import Bundle, Scored
+
+_KEPT: Final = 5000
+"""Answers kept, some 6 KB each with twenty items."""
+
+
+class Ready:
+    """What bundles answered lately."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[object, ...], Sequence[Scored]] = OrderedDict()
+
+    def recommend(
+        self, bundle: Bundle, listener_id: str, history: Mapping[str, float], *, k: int, exclude: Set[str]
+    ) -> tuple[Sequence[Scored], bool]:
+        """Return what a bundle recommends, and whether it was ready.
+
+        Args:
+            bundle: whose answer.
+            listener_id: whose history: kept as a part of what is asked, so that two listeners never share an answer.
+            history: item id to listens.
+            k: how many.
+            exclude: item ids not to return.
+        """
+        asked = (bundle.version, listener_id, k, hash(tuple(history.items())), frozenset(exclude))
+        found = self._answers.get(asked)
+        if found is not None:
+            self._answers.move_to_end(asked)
+            return found, True
+        found = bundle.recommend(history, k=k, exclude=exclude)
+        keep(self._answers, asked, found, most=_KEPT)
+        return found, False
+
+    def forget(self, listener_id: str) -> None:
+        """Drop what was answered to a listener who was erased."""
+        for asked in [asked for asked in self._answers if asked[1] == listener_id]:
+            del self._answers[asked]
