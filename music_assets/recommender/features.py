@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,17 +39,11 @@ def decode(value: bytes | None) -> dict[str, float]:
 
 def histories(interactions: Interactions, *, max_items: int = MAX_ITEMS) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield each listener with the items last heard and how often, the latest first."""
-    size = max(len(interactions.items), 1)
-    pair = interactions.user.astype(np.int64) * size + interactions.item
-    pairs, where, counts = np.unique(pair, return_inverse=True, return_counts=True)
-    last = np.full(len(pairs), np.iinfo(np.int64).min)
-    np.maximum.at(last, where, interactions.time)
-    user, item = np.divmod(pairs, size)
-    order = np.lexsort((item, -last, user))
-    ends = np.searchsorted(user[order], np.arange(len(interactions.users) + 1))
+    ordered = interactions.latest_first
     for number, listener in enumerate(interactions.users):
-        rows = order[ends[number] : min(ends[number + 1], ends[number] + max_items)]
-        yield listener, {interactions.items[item[row]]: float(counts[row]) for row in rows}
+        rows = slice(ordered.indptr[number], min(ordered.indptr[number + 1], ordered.indptr[number] + max_items))
+        heard = zip(ordered.indices[rows].tolist(), ordered.data[rows].tolist(), strict=True)
+        yield listener, {interactions.items[item]: count for item, count in heard}
 
 
 def write_histories(redis: Any, interactions: Interactions, *, max_items: int = MAX_ITEMS) -> tuple[int, int]:

@@ -73,6 +73,21 @@ class Interactions:
         """Distinct listeners per item, shape (items,)."""
         return _listeners(self.counts)
 
+    @cached_property
+    def latest_first(self) -> Any:
+        """The counts, each listener's items in the order of their last listen, the latest first: CSR, not sorted."""
+        size = max(len(self.items), 1)
+        pair = self.user.astype(np.int64) * size + self.item
+        pairs, where, counts = np.unique(pair, return_inverse=True, return_counts=True)
+        last = np.full(len(pairs), np.iinfo(np.int64).min)
+        np.maximum.at(last, where, self.time)
+        user, item = np.divmod(pairs, size)
+        order = np.lexsort((item, -last, user))
+        ends = np.searchsorted(user, np.arange(len(self.users) + 1))
+        return sparse.csr_matrix(
+            (counts[order].astype(np.float32), item[order], ends), shape=(len(self.users), len(self.items))
+        )
+
     def before(self, cutoff: int) -> Interactions:
         """Return the listens before a time, with the vocabularies of that time: what came later leaves no trace."""
         keep = self.time < cutoff

@@ -90,18 +90,38 @@ def difference(
     ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: int = 7, samples: int = 2000, level: float = 0.95
 ) -> Interval:
     """Return the mean of the paired difference with its percentile bootstrap interval over listeners."""
-    paired = ours - theirs
-    if not len(paired):
-        return Interval(0.0, -np.inf, np.inf)
+    return intervals((ours - theirs)[:, None], seed=seed, samples=samples, level=level)[0]
+
+
+def intervals(
+    values: NDArray[np.float64], *, seed: int = 7, samples: int = 2000, level: float = 0.95
+) -> list[Interval]:
+    """Return the mean of each column with its percentile bootstrap interval, listeners drawn once for all columns.
+
+    Args:
+        values: shape (listeners, columns).
+        seed: of the draws.
+        samples: draws.
+        level: share of the draws within the interval.
+    """
+    listeners = len(values)
+    if not listeners:
+        return [Interval(0.0, -np.inf, np.inf)] * values.shape[1]
     random = np.random.default_rng(seed)
-    block = max(1, 2_000_000 // len(paired))
-    means = [
-        paired[random.integers(0, len(paired), size=(min(block, samples - done), len(paired)))].mean(axis=1)
-        for done in range(0, samples, block)
-    ]
+    block = max(1, 2_000_000 // listeners)
+    means = [_drawn(values, random, min(block, samples - done)) for done in range(0, samples, block)]
     tail = (1 - level) / 2
-    lower, upper = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return Interval(float(paired.mean()), float(lower), float(upper))
+    lower, upper = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    return [Interval(*map(float, each)) for each in zip(values.mean(axis=0), lower, upper, strict=True)]
+
+
+def _drawn(values: NDArray[np.float64], random: np.random.Generator, samples: int) -> NDArray[np.float64]:
+    """Return the columns' means over listeners drawn with replacement, shape (samples, columns)."""
+    size = len(values)
+    drawn = random.integers(0, size, size=(samples, size)) + size * np.arange(samples)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=samples * size).reshape(samples, size)
+    means: NDArray[np.float64] = times @ values / size
+    return means
 
 
 def _hits(ranked: NDArray[np.int64], test: Any) -> NDArray[np.float64]:

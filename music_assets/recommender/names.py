@@ -7,10 +7,19 @@ from typing import Final
 POPULARITY: Final = "popularity"
 EASE: Final = "ease"
 IALS: Final = "ials"
+IALS_LOG: Final = "ials_log"
 RP3BETA: Final = "rp3beta"
 ITEM_KNN: Final = "item_knn"
+BPR: Final = "bpr"
+SESSION: Final = "session"
 GF_CF: Final = "gf_cf"
 TWO_STAGE: Final = "two_stage"
 
 FIRST_STAGE: Final = (EASE, IALS, RP3BETA, ITEM_KNN, GF_CF)
 """The recipes whose proposals the second stage orders; the first one explains."""
+
+CANDIDATES: Final = (POPULARITY, *FIRST_STAGE, BPR, SESSION)
+"""All that is trained and measured daily; what proposes nothing is there to be compared with."""
+
+STACKED: Final = (*FIRST_STAGE, IALS_LOG)
+"""The same with a second iALS, where no answer has to be quick: it costs 256 more numbers for each item."""

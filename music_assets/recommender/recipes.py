@@ -12,13 +12,25 @@ import structlog
 
 from music_assets.recommender.metrics import K, evaluate
 from music_assets.recommender.models.base import Weighting
+from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.knn import ItemKnn
 from music_assets.recommender.models.popularity import Popularity
+from music_assets.recommender.models.session import Session
 from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.models.walk import Walk
-from music_assets.recommender.names import EASE, GF_CF, IALS, ITEM_KNN, POPULARITY, RP3BETA
+from music_assets.recommender.names import (
+    BPR,
+    EASE,
+    GF_CF,
+    IALS,
+    IALS_LOG,
+    ITEM_KNN,
+    POPULARITY,
+    RP3BETA,
+    SESSION,
+)
 from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
 
@@ -66,13 +78,15 @@ class Tuned:
         model: with the best settings.
         ndcg: its mean on the validation part.
         trials: settings tried.
-        fit_seconds: of the best one.
+        fit_seconds: of the best one, scaled to the catalogue that is fitted in the end.
+        rate_seconds: to rate one listener by it.
     """
 
     model: Model
     ndcg: float
     trials: int
     fit_seconds: float
+    rate_seconds: float
 
 
 @dataclass(frozen=True)
@@ -113,9 +127,13 @@ class Recipe:
         tried: list[Tuned] = []
         ends = time.monotonic() + seconds if seconds is not None else float("inf")
 
-        def stop_in_time(study: optuna.Study, _: Any) -> None:
-            if time.monotonic() + tried[-1].fit_seconds > ends:
+        def stop_in_time(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            # Settings differ in what they cost: the next may cost what the dearest one did.
+            taken.append(trial.duration.total_seconds() if trial.duration else 0.0)
+            if time.monotonic() + max(taken) > ends:
                 study.stop()
+
+        taken: list[float] = []
 
         def objective(trial: optuna.Trial) -> float:
             model = self.first if trial.number == 0 or self.suggest is None else self.suggest(trial)
@@ -133,10 +151,17 @@ class Recipe:
 def _judged(model: Model, part: Part, k: int) -> Tuned:
     started = time.monotonic()
     fitted = _small(model).fit(part.train)
-    seconds = time.monotonic() - started
+    seconds = (time.monotonic() - started) * _larger(model, len(fitted.items))
+    started = time.monotonic()
     ranked = fitted.recommend(part.history, k=k)
+    rate = (time.monotonic() - started) / max(part.history.shape[0], 1)
     ndcg = evaluate(ranked, part.test, k=k, items=len(fitted.items)).ndcg.mean()
-    return Tuned(model=model, ndcg=float(ndcg), trials=1, fit_seconds=seconds)
+    return Tuned(model=model, ndcg=float(ndcg), trials=1, fit_seconds=seconds, rate_seconds=rate)
+
+
+def _larger(model: Model, items: int) -> float:
+    """Return how many times the work of the small model the whole one is."""
+    return (min(model.max_items, items) / min(_TUNING_ITEMS, items)) ** 3 if isinstance(model, Ease) and items else 1.0
 
 
 def _small(model: Model) -> Model:
@@ -165,6 +190,15 @@ def _als(trial: optuna.Trial) -> Model:
         ridge=trial.suggest_float("ridge", 0.0005, 0.1, log=True),
         exponent=trial.suggest_float("exponent", 0.5, 1),
         weighting=_weighting(trial),
+    )
+
+
+def _als_log(trial: optuna.Trial) -> Model:
+    return Als(
+        factors=trial.suggest_categorical("factors", (64, 256)),
+        unheard=trial.suggest_float("unheard", 0.005, 0.1, log=True),
+        ridge=trial.suggest_float("ridge", 0.003, 0.1, log=True),
+        weighting="log",
     )
 
 
@@ -203,9 +237,12 @@ _RECIPES: Final = {
         Recipe(POPULARITY, Popularity(), _popularity),
         Recipe(EASE, Ease(), _ease),
         Recipe(IALS, Als(), _als),
+        Recipe(IALS_LOG, Als(factors=256, ridge=0.03, weighting="log"), _als_log),
         Recipe(RP3BETA, Walk(), _walk),
         Recipe(ITEM_KNN, ItemKnn(), _knn),
         Recipe(GF_CF, Spectral(), _spectral),
+        Recipe(BPR, Bpr()),
+        Recipe(SESSION, Session()),
     )
 }
 

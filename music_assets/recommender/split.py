@@ -27,7 +27,8 @@ class Split:
     Attributes:
         cutoff: first microsecond of the test part.
         train: the listens before it, with the vocabularies of that time.
-        history: listens before the cut-off of the listeners under test: CSR, (listeners, train items), float32.
+        history: listens before the cut-off of the listeners under test: CSR, (listeners, train items), float32,
+            the latest heard first in each row.
         test: 1 for each item a listener first heard after the cut-off: CSR, (listeners, train items + new items). The
             columns beyond the train items are items nobody had heard before: they count in the ideal, as misses.
         left_out: listeners without a history or without anything new, who cannot be judged.
@@ -74,7 +75,7 @@ def split_at(interactions: Interactions, cutoff: int) -> Split:
     return Split(
         cutoff=cutoff,
         train=train,
-        history=train.counts[judged],
+        history=train.latest_first[judged],
         test=test,
         left_out=len(interactions.users) - len(judged),
     )

@@ -15,7 +15,7 @@ import structlog
 from scipy import sparse
 
 from music_assets.recommender.interactions import Counted
-from music_assets.recommender.names import FIRST_STAGE
+from music_assets.recommender.names import STACKED
 from music_assets.recommender.recipes import MAX_JUDGES, Part, recipe
 from music_assets.recommender.trees import grow
 from music_assets.recommender.two_stage import Examples, TwoStage, examples, feature_names
@@ -32,9 +32,14 @@ if TYPE_CHECKING:
 FOLDS: Final = 5
 """Parts of each listener's items; each in turn is what the models have not seen."""
 
-_TUNING_SHARE: Final = 0.4
-_FOLDING_SHARE: Final = 0.25
-"""Shares of the time for picking settings and for rating what was not seen; the rest fits and judges in the end."""
+_TUNING_SHARE: Final = 0.35
+"""Of the time, for picking settings; what they cost then says how long the last fits and the judging will take."""
+
+_FOLDING_SHARE: Final = 0.7
+"""Of what is left between the two, for rating what was not seen; the rest grows trees."""
+
+_JUDGING: Final = 2.5
+"""Times the rating itself that an order of both stages costs: the union, its features and the trees."""
 
 _MAX_LISTENERS: Final = 6000
 """Listeners of a fold whose candidates become examples."""
@@ -80,15 +85,19 @@ def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
     started = time.monotonic()
     splits = list(folds(listening, FOLDS))
     tuned = _tuned(splits[0], k, seconds * _TUNING_SHARE)
+    plan = _Plan.of(tuned, listening.counts.shape[0])
+    ends = started + seconds - plan.last
+    folding = time.monotonic() + (ends - time.monotonic()) * _FOLDING_SHARE
     parts: list[Examples] = []
     for split in splits:
+        begun = time.monotonic()
         parts.append(_rated(split, tuned))
-        spent = time.monotonic() - started
-        each = (spent - seconds * _TUNING_SHARE) / len(parts)
-        if spent + each > seconds * (_TUNING_SHARE + _FOLDING_SHARE):
+        plan = plan.corrected(time.monotonic() - begun)
+        if time.monotonic() + plan.fold > folding:
             break
+    ends = started + seconds - plan.last
     rated = Examples.joined(parts)
-    trees = grow(rated, feature_names(list(tuned)), k=k)
+    trees = grow(rated, feature_names(list(tuned)), k=k, seconds=ends - time.monotonic())
     validated = {name: rated.ndcg(rated.features[:, 2 * number], k) for number, name in enumerate(tuned)}
     fitted = tuple(entry.model.fit(listening) for entry in tuned.values())
     _log.info("stacked", folds=len(parts), seconds=round(time.monotonic() - started), trees=trees.settings)
@@ -101,6 +110,30 @@ def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
         validated={**validated, TwoStage.kind: trees.ndcg},
         folds=len(parts),
     )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is still to come, in seconds.
+
+    Attributes:
+        fold: to fit every model to a fold and rate its listeners.
+        last: to fit every model to everything and judge all listeners.
+    """
+
+    fold: float
+    last: float
+
+    @classmethod
+    def of(cls, tuned: dict[str, Tuned], listeners: int) -> _Plan:
+        """Foresee from what the trials took."""
+        fit = sum(entry.fit_seconds for entry in tuned.values())
+        rate = sum(entry.rate_seconds for entry in tuned.values()) * _JUDGING
+        return cls(fit + rate * min(listeners, _MAX_LISTENERS), fit * FOLDS / (FOLDS - 1) + rate * listeners)
+
+    def corrected(self, taken: float) -> _Plan:
+        """Return it by what a fold took: what is still to come may be as wrong, but is not put lower."""
+        return _Plan(taken, self.last * max(1.0, taken / max(self.fold, 1e-9)))
 
 
 def folds(listening: Counted, number: int) -> Iterator[tuple[Counted, Any]]:
@@ -136,8 +169,8 @@ def _tuned(split: tuple[Counted, Any], k: int, seconds: float) -> dict[str, Tune
     judges = _judges(train, apart, MAX_JUDGES)
     part = Part(train, train.counts[judges], apart[judges])
     ends, tuned = time.monotonic() + seconds, {}
-    for number, name in enumerate(FIRST_STAGE):
-        share = (ends - time.monotonic()) / (len(FIRST_STAGE) - number)
+    for number, name in enumerate(STACKED):
+        share = (ends - time.monotonic()) / (len(STACKED) - number)
         tuned[name] = recipe(name).tune(part, k=k, trials=_TRIALS, seconds=share)
     return tuned
 

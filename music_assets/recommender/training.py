@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from music_assets.recommender import bundle, releases
+from music_assets.recommender.ablation import ablation
 from music_assets.recommender.candidates import Candidate, fingerprint, measured, read, save, saved
 from music_assets.recommender.files import replaced
 from music_assets.recommender.gate import Champion, Limit, Verdict, in_one, judge, refused
 from music_assets.recommender.interactions import Interactions
 from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
 from music_assets.recommender.metrics import Interval, K, difference
-from music_assets.recommender.names import EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
+from music_assets.recommender.names import CANDIDATES, EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
 from music_assets.recommender.ranking import fitted_again, second_stage
 from music_assets.recommender.recipes import recipe
 from music_assets.recommender.split import Split, cutoff_of, split_at
@@ -29,6 +30,7 @@ from streaming.errors import IntegrityError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from music_assets.recommender.ablation import Ablation
     from music_assets.recommender.releases import Withdrawal
 
 NEEDED: Final = (POPULARITY, EASE)
@@ -156,6 +158,10 @@ class Workshop:
         rows = [Row(name, entry.means(), difference(entry.ndcg, floor)) for name, entry in judged.items()]
         return sorted(rows, key=lambda row: -row.metrics[f"ndcg@{K}"])
 
+    def ablation(self) -> Ablation:
+        """Return what each candidate adds to the union and the second stage to the best of them."""
+        return ablation(self._candidates())
+
     def release(self, names: Mapping[str, str], *, accept_fewer_listens: bool = False) -> Outcome:
         """Judge the challengers and mark what shall serve: the first let pass, the champion, or popularity.
 
@@ -206,7 +212,7 @@ class Workshop:
         found = {name: read(self._work / name, name) for name in NEEDED}
         if len({candidate.data for candidate in found.values()}) > 1:
             raise UnavailableError("the candidates saw different listens: materialise all recommender/candidates_*")
-        for name in (*FIRST_STAGE, TWO_STAGE):
+        for name in (*CANDIDATES, TWO_STAGE):
             if name not in found and saved(self._work / name):
                 other = read(self._work / name, name)
                 found.update({name: other} if other.data == found[POPULARITY].data else {})

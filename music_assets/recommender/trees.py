@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,19 @@ _APART: Final = 0.2
 _SEED: Final = 7
 _ROUNDS: Final = 600
 _PATIENCE: Final = 50
+
+_GROWTHS: Final = 4.5
+"""Times that trees are grown within the seconds given: each shape, the chosen one on a quarter more, and some air."""
+
+_PACE: Final = 5e6
+"""Candidates times rounds that a second grows at the least; decides how many candidates may take part."""
+
+_LEAST: Final = 10.0
+"""Seconds that trees may take however late it is: cut short they are worse than the models they order."""
+
+_FEWEST: Final = 50_000
+"""Candidates that take part however short the time: they take a second."""
+
 _SHAPES: Final[tuple[dict[str, Any], ...]] = (
     {"objective": "binary", "num_leaves": 7, "learning_rate": 0.05},
     {"objective": "binary", "num_leaves": 31, "learning_rate": 0.03},
@@ -56,39 +70,62 @@ class Trees:
     gain: dict[str, float]
 
 
-def grow(examples: Examples, names: Sequence[str], *, k: int) -> Trees:
+def grow(examples: Examples, names: Sequence[str], *, k: int, seconds: float = float("inf")) -> Trees:
     """Grow trees that order candidates.
 
     Args:
         examples: candidates of models that had not seen the labels.
         names: of the features.
         k: length of the list whose NDCG picks the settings.
+        seconds: time for all of it, `_LEAST` at least: fewer listeners take part, and no shape grows longer than its
+            share.
     """
+    share = max(seconds, _LEAST) / _GROWTHS
+    most = max(share * _PACE / _ROUNDS, _FEWEST)
+    if most < len(examples.label):
+        _, examples = examples.halves(most / len(examples.label), _SEED + 1)
     train, apart = examples.halves(_APART, _SEED)
-    tried = [_tried(shape, train, apart, names, k) for shape in _SHAPES]
+    tried = [_tried(shape, train, apart, names, _Stop(k, time.monotonic() + share)) for shape in _SHAPES]
     ndcg, rounds, shape = max(tried, key=lambda each: each[0])
     booster = lightgbm.train({**_COMMON, **shape, "eval_at": [k]}, _dataset(examples, names), max(rounds, 1))
     gain = booster.feature_importance("gain")
-    share = gain / max(float(np.sum(gain)), 1e-9)
+    parts = gain / max(float(np.sum(gain)), 1e-9)
     return Trees(
         text=booster.model_to_string(),
         settings={**shape, "rounds": rounds},
         ndcg=ndcg,
-        gain={name: round(float(part), 4) for name, part in zip(names, share, strict=True)},
+        gain={name: round(float(part), 4) for name, part in zip(names, parts, strict=True)},
     )
+
+
+class _Stop:
+    """A callback that ends growth where the list has not become better for a while, or where the time is up."""
+
+    def __init__(self, k: int, ends: float) -> None:
+        self.k = k
+        self._ends = ends
+        self._best = float("-inf")
+        self._round = 0
+
+    def __call__(self, env: lightgbm.callback.CallbackEnv) -> None:
+        found = env.evaluation_result_list or []
+        if found[0][2] > self._best:
+            self._best, self._round = found[0][2], env.iteration
+        if env.iteration - self._round >= _PATIENCE or time.monotonic() > self._ends or env.iteration + 1 == _ROUNDS:
+            raise lightgbm.callback.EarlyStopException(self._round, found)
 
 
 def _tried(
-    shape: dict[str, Any], train: Examples, apart: Examples, names: Sequence[str], k: int
+    shape: dict[str, Any], train: Examples, apart: Examples, names: Sequence[str], stop: _Stop
 ) -> tuple[float, int, dict[str, Any]]:
     booster = lightgbm.train(
-        {**_COMMON, **shape, "eval_at": [k]},
+        {**_COMMON, **shape, "eval_at": [stop.k]},
         _dataset(train, names),
         _ROUNDS,
         valid_sets=[_dataset(apart, names)],
-        callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
+        callbacks=[stop],
     )
-    ndcg = apart.ndcg(np.asarray(booster.predict(apart.features, raw_score=True)), k)
+    ndcg = apart.ndcg(np.asarray(booster.predict(apart.features, raw_score=True)), stop.k)
     return ndcg, booster.best_iteration, shape
 
 

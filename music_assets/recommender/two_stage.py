@@ -15,6 +15,7 @@ import numpy as np
 from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, State, placed_below, top
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.models.neighbours import ItemModel
+from music_assets.recommender.models.session import SessionModel
 from music_assets.recommender.models.spectral import SpectralModel
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ PER_MODEL: Final = 60
 """Candidates of each model."""
 
 FIRST_STAGE_KINDS: Final[dict[str, type[FittedModel]]] = {
-    kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel)
+    kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel, SessionModel)
 }
 
 _BELOW: Final = np.float32(-1e3)

@@ -15,6 +15,7 @@ from music_assets.bench import sar
 from music_assets.bench.recommend import judged, sar_lists
 from music_assets.bench.recommend_data import read
 from music_assets.cli import main
+from music_assets.recommender.names import STACKED
 from streaming.errors import ConfigurationError
 from tests.recommender.worlds import tastes
 
@@ -104,7 +105,7 @@ def test_the_command_tunes_judges_and_writes_every_figure(tmp_path: Path) -> Non
     )
     assert result.exit_code == 0, result.output
     figures = json.loads(out.read_text("utf-8"))
-    assert set(figures["models"]) == {"ease", "ials", "rp3beta", "item_knn", "gf_cf", "two_stage", "popularity"}
+    assert set(figures["models"]) == {*STACKED, "two_stage", "popularity"}
     best = figures["best"]
     assert best["ndcg@10"] > 2 * figures["models"]["popularity"]["ndcg@10"]
     lower, upper = best["intervals"]["ndcg@10"]

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from music_assets.recommender.interactions import Interactions
+from music_assets.recommender.interactions import Counted, Interactions
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
+from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.knn import ItemKnn
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.popularity import Popularity
+from music_assets.recommender.models.session import Session, discounts
 from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.models.walk import Walk
+from streaming.errors import ConfigurationError
 from tests.recommender.worlds import DAY, checkerboard, listens
 
 PERSONAL = [
@@ -27,6 +30,8 @@ PERSONAL = [
     ItemKnn(shrink=1),
     Spectral(rank=2),
     Walk(),
+    Bpr(factors=8),
+    Session(),
 ]
 MODELS = [Popularity(), Popularity(half_life_days=7), *PERSONAL]
 
@@ -102,7 +107,7 @@ def test_another_catalogue_changes_no_score_of_a_known_item(fitted: FittedModel)
     wider = sparse.hstack([sparse.csr_matrix((20, 1)), history[:, ::-1]], format="csr")
     np.testing.assert_array_equal(aligned.popularity, [0, *fitted.popularity[::-1]])
     spoken = (aligned.score(wider) - aligned.prior)[:, :0:-1]
-    np.testing.assert_allclose(spoken, fitted.score(history) - fitted.prior, atol=1e-6)
+    np.testing.assert_allclose(spoken, fitted.score(history) - fitted.prior, atol=1e-5)
 
 
 def test_a_model_of_nothing_answers_nothing() -> None:
@@ -184,6 +189,28 @@ def test_popularity_with_a_half_life_prefers_what_is_heard_lately() -> None:
     world = listens([("a", "old", 0), ("b", "old", 0), ("c", "new", 28 * DAY)])
     decayed = Popularity(half_life_days=7).fit(world)
     np.testing.assert_allclose(decayed.popularity, [1, 2 * 0.5**4], rtol=1e-6)
+
+
+def test_a_session_knows_what_leads_to_what_and_hears_the_last_item_loudest() -> None:
+    world = listens(
+        [(f"u{user}", item, user * DAY + place) for user in range(6) for place, item in enumerate("abc")]
+        + [(f"v{user}", item, user * DAY + place) for user in range(6) for place, item in enumerate("xyz")]
+        + [("w", "a", 0), ("w", "x", 2 * DAY)]
+    )
+    model = Session(recency=0.5).fit(world)
+    a, b, x, y = (world.items.index(item) for item in "abxy")
+    assert model.neighbours[a, b] > model.neighbours[b, a] > 0
+    assert model.neighbours[a, x] == 0, "two days lie between"
+    latest = world.latest_first[world.users.index("w")]
+    assert latest.indices.tolist() == [x, a]
+    assert model.recommend(latest, k=1)[0, 0] == y
+    assert discounts(latest.sorted_indices(), 0.5).tolist() == [1, 1], "sorted by column: nobody kept the order"
+    assert discounts(latest, 0.5).tolist() == [1, 0.5]
+
+
+def test_sessions_need_times() -> None:
+    with pytest.raises(ConfigurationError, match="session: these listens have no times"):
+        Session().fit(Counted(("a",), sparse.csr_matrix((1, 1), dtype=np.float32)))
 
 
 def test_top_breaks_ties_by_column_and_leaves_out_the_excluded() -> None:

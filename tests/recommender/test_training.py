@@ -172,6 +172,11 @@ def test_the_second_stage_asks_to_serve_where_it_can_be_grown(tmp_path: Path) ->
         workshop.train(name)
     ranked = workshop.rank()
     assert not isinstance(ranked, str), ranked
+    parts = workshop.ablation()
+    assert parts.gain is not None
+    assert {share.model for share in parts.shares} == {POPULARITY, *FIRST_STAGE}
+    assert parts.union >= max(share.without for share in parts.shares if share.without is not None) - 0.05
+    assert "ranker over" in parts.as_table()
     outcome = workshop.release({})
     assert {row.model for row in workshop.leaderboard()} == {POPULARITY, *FIRST_STAGE, TWO_STAGE}
     assert outcome.verdict.reason.startswith("two_stage is "), outcome.verdict.reason

@@ -15,6 +15,7 @@ from music_assets.recommender.models.base import FittedModel, top
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.popularity import Popularity
+from music_assets.recommender.models.session import Session
 from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.stacking import FOLDS, Stacked, folds, stack
 from music_assets.recommender.two_stage import TwoStage, examples, feature_names, places, propose, rate
@@ -126,7 +127,9 @@ def test_one_answer_equals_many_and_files_hold_it(stacked: Stacked, world: tuple
         assert any(reason.because in heard.indices for _, _, reason in answers)
 
 
-@pytest.mark.parametrize("model", [Ease(strength=1), Als(factors=4), Spectral(rank=2), Popularity()], ids=repr)
+@pytest.mark.parametrize(
+    "model", [Ease(strength=1), Als(factors=4), Spectral(rank=2), Session(), Popularity()], ids=repr
+)
 def test_files_hold_every_kind(model: Any, tmp_path: Path) -> None:
     fitted = model.fit(checkerboard())
     save_model(tmp_path, "model", fitted)

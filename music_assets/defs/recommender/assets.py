@@ -8,7 +8,7 @@ import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
 from music_assets.recommender.markdown import table
-from music_assets.recommender.names import FIRST_STAGE
+from music_assets.recommender.names import CANDIDATES, FIRST_STAGE
 from music_assets.recommender.picture import embedded, gains
 from music_assets.recommender.tracking import Run, Tracker
 from music_assets.resources import PlatformResource
@@ -112,6 +112,12 @@ candidates_item_knn = _candidate(
 candidates_gf_cf = _candidate(
     "gf_cf", "GF-CF, a low-pass filter over who heard what, fitted up to the cut-off: neighbours and smooth vectors."
 )
+candidates_bpr = _candidate(
+    "bpr", "BPR, learnt from pairs of a heard and an unheard item, fitted up to the cut-off: a vector per item."
+)
+candidates_session = _candidate(
+    "session", "What is heard soon after what within a session, fitted up to the cut-off: successors per item."
+)
 
 
 @dg.asset(
@@ -142,7 +148,7 @@ def ranker(platform: PlatformResource) -> dg.MaterializeResult[None]:
 
 @dg.asset(
     key=["recommender", "leaderboard"],
-    deps=[["recommender", "candidates_popularity"], ["recommender", "candidates_ease"], ["recommender", "ranker"]],
+    deps=[*(["recommender", f"candidates_{name}"] for name in CANDIDATES), ["recommender", "ranker"]],
     kinds={"numpy"},
     automation_condition=WHEN_CHECKED,
     group_name="recommender",
@@ -153,7 +159,8 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     """One row per model, the champion among them: its metrics on the same listeners, and the gain over popularity."""
     from music_assets.recommender.training import Workshop
 
-    rows = Workshop(platform.settings().model_root).leaderboard()
+    workshop = Workshop(platform.settings().model_root)
+    rows, parts = workshop.leaderboard(), workshop.ablation()
     names = list(rows[0].metrics)
     title = "NDCG over popularity, with its interval"
     svg = gains(title, [(row.model, row.over_popularity) for row in rows])
@@ -166,6 +173,8 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
         metadata={
             "picture": dg.MetadataValue.md(embedded(svg, title)),
             "leaderboard": dg.MetadataValue.md(table(["model", *names, "NDCG over popularity"], lines)),
+            "ablation": dg.MetadataValue.md(parts.as_table()),
+            "union_recall": parts.union,
             "mlflow_run": _tracker(platform).log(logged),
             "models": dg.MetadataValue.json({row.model: row.metrics for row in rows}),
             "dagster/row_count": len(rows),
