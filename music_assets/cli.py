@@ -13,6 +13,7 @@ import typer
 from music_assets.backfill import backfill
 from music_assets.bench import cli as bench_cli
 from music_assets.commands import (
+    account,
     deadletter,
     identity,
     imports,
@@ -62,6 +63,7 @@ main.add_typer(quality.app, name="quality")
 main.add_typer(listener.app, name="listener")
 main.add_typer(model.app, name="model")
 main.add_typer(key.app, name="key")
+main.add_typer(account.app, name="account")
 main.add_typer(bench_cli.bench, name="bench")
 main.add_typer(warehouse.app, name="warehouse")
 main.command()(demo_cli.demo)

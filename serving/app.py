@@ -16,7 +16,8 @@ from starlette.staticfiles import StaticFiles
 from serving import problems, tracing
 from serving import settings as serving_settings
 from serving.access.edge import EdgeMiddleware
-from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME
+from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME, SESSION_SCHEME
+from serving.access.sessions import COOKIE
 from serving.charts import endpoints as charts
 from serving.events import endpoints as events
 from serving.events.edge import ADAPTER
@@ -30,6 +31,7 @@ from serving.parts import open_parts
 from serving.privacy import endpoints as privacy
 from serving.recommend import endpoints as recommend
 from serving.search import endpoints as search
+from serving.session import endpoints as session
 from serving.similar import endpoints as similar
 from serving.stats import endpoints as stats
 from serving.trending import endpoints as trending
@@ -61,11 +63,16 @@ _TAGS: Final = [
     {"name": "listening", "description": "How somebody listens."},
     {"name": "imports", "description": "Files of plays and of tracks."},
     {"name": "privacy", "description": "A person's own data: see it, erase it, pause."},
+    {"name": "session", "description": "Signing in to the web page."},
     {"name": "operations", "description": "State, metrics and the ledger."},
 ]
 
 _EXPOSED: Final = ["ETag", "Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"]
 _KEY: Final = {"type": "http", "scheme": "bearer", "description": "A key of `music key create`; none if API_AUTH=open."}
+_SESSION: Final = {
+    "type": "apiKey", "in": "cookie", "name": COOKIE,
+    "description": "Of `POST /session`; what changes something needs `X-CSRF-Token` too, `csrf` of `GET /session`.",
+}  # fmt: skip
 _ASSETS: Final = "/docs-assets"
 _REF: Final = "#/components/schemas/{model}"
 
@@ -102,7 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
     for feature in (
         events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search, freshness,
-        listenbrainz,
+        listenbrainz, session,
     ):  # fmt: skip
         app.include_router(feature.router)
     _document(app)
@@ -146,7 +153,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     schemas.update(event.pop("$defs"))
     schemas["EventIn"] = event
     schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REF)
-    schema["components"]["securitySchemes"] = {SECURITY_SCHEME: _KEY}
+    schema["components"]["securitySchemes"] = {SECURITY_SCHEME: _KEY, SESSION_SCHEME: _SESSION}
     for path in schema["paths"].values():
         for operation in path.values():
             # The problems of who may not ask, or too often, are those of the edge, not of a handler.

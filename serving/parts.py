@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from serving.access.callers import KeyRing
 from serving.access.limits import Limiter
+from serving.access.sessions import Sessions
 from serving.cache import Cache
 from serving.catalog import Details, Names, details_view, names_view
 from serving.charts.store import Charts
@@ -65,6 +66,7 @@ class Parts:
     recommender: Recommender
     health: Health
     keys: KeyRing
+    sessions: Sessions
     limiter: Limiter
     privacy: Privacy
     warehouse: Database
@@ -86,7 +88,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     await database.open()
     warehouse = Database(settings.database, name="warehouse")
     await warehouse.open()
-    keys, choices = KeyRing(database), Choices(database)
+    keys, choices, limiter = KeyRing(database), Choices(database), Limiter(cache)
+    sessions = Sessions(database, limiter, settings)
     broker = Broker(settings.bootstrap_servers)
     producer = EventProducer(
         settings.bootstrap_servers,
@@ -108,21 +111,23 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         details=details, exposures=exposures, metrics=metrics,
     )  # fmt: skip
     ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics)
-    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool)
+    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, sessions=sessions, spool=spool)
     async with _running(
         health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
         details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
+        sessions.watch(),
     ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
             details=details, outbox=outbox, replies=Replies(cache), ingest=ingest, imports=Imports(settings, identity),
-            recommender=recommender, health=health, keys=keys, limiter=Limiter(cache), privacy=privacy,
+            recommender=recommender, health=health, keys=keys, sessions=sessions, limiter=limiter, privacy=privacy,
             warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search,
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()
     await spool.close()
     await keys.flush()
+    await sessions.flush()
     await database.close()
     await warehouse.close()
     await cache.close()

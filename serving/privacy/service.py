@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from serving.access.callers import Caller, KeyRing
+    from serving.access.sessions import Sessions
     from serving.database import Database
     from serving.identity.service import Identity
     from serving.privacy.choices import Choices
@@ -31,12 +32,14 @@ class Privacy:
     """Erasure, pause and hidden items."""
 
     def __init__(
-        self, database: Database, *, identity: Identity, choices: Choices, keys: KeyRing, spool: Spool
-    ) -> None:
+        self, database: Database, *, identity: Identity, choices: Choices, keys: KeyRing, sessions: Sessions,
+        spool: Spool,
+    ) -> None:  # fmt: skip
         self._database = database
         self._identity = identity
         self._choices = choices
         self._keys = keys
+        self._sessions = sessions
         self._spool = spool
 
     async def listener(self, user_id: str) -> str:
@@ -65,6 +68,7 @@ class Privacy:
         rows = await self._database.rows(erasures.REQUEST, {"user_id": user_id}, seconds=_SECONDS)
         await self._identity.forget(user_id)
         self._keys.forget_person(user_id)
+        self._sessions.forget_person(user_id)
         if not rows:
             raise HTTPException(HTTPStatus.NOT_FOUND, "nobody of this user id is known here")
         erasure_id, listener_id = rows[0]["erasure_id"], rows[0]["listener_id"]
