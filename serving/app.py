@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from serving import problems, tracing
+from serving import page, problems, tracing
 from serving import settings as serving_settings
 from serving.access.edge import EdgeMiddleware
 from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME, SESSION_SCHEME
@@ -28,6 +28,7 @@ from serving.ledger import endpoints as ledger
 from serving.listenbrainz import endpoints as listenbrainz
 from serving.metrics import Metrics, MetricsMiddleware
 from serving.parts import open_parts
+from serving.plays import endpoints as plays
 from serving.privacy import endpoints as privacy
 from serving.recommend import endpoints as recommend
 from serving.search import endpoints as search
@@ -109,7 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
     for feature in (
         events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search, freshness,
-        listenbrainz, session,
+        listenbrainz, session, plays,
     ):  # fmt: skip
         app.include_router(feature.router)
     _document(app)
@@ -117,7 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _document(app: FastAPI) -> None:
-    """Serve the documentation without the internet: FastAPI's own pages load theirs from a public network."""
+    """Serve the web page, and the documentation without the internet: FastAPI's own loads from a public network."""
 
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
@@ -128,8 +129,10 @@ def _document(app: FastAPI) -> None:
             swagger_favicon_url=f"{_ASSETS}/favicon.png",
         )
 
+    site = page.Page(page.DIST)
+
     async def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return RedirectResponse(f"{page.PATH}/" if site.is_built else "/docs")
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -139,6 +142,7 @@ def _document(app: FastAPI) -> None:
     app.add_api_route("/docs", docs, include_in_schema=False)
     app.add_api_route("/", home, include_in_schema=False)
     assets = str(resources.files("fastapi_offline") / "static")
+    app.mount(page.PATH, site, name="page")
     app.mount(_ASSETS, StaticFiles(directory=assets), name="docs-assets")
     app.openapi = openapi  # type: ignore[method-assign]
 

@@ -24,6 +24,8 @@ from serving.identity.service import Identity
 from serving.identity.store import ListenerStore
 from serving.imports.service import Imports
 from serving.metrics import Metrics
+from serving.plays.feed import Feed
+from serving.plays.service import Plays
 from serving.privacy.choices import Choices
 from serving.privacy.service import Privacy
 from serving.recommend.models import Models
@@ -71,6 +73,8 @@ class Parts:
     privacy: Privacy
     warehouse: Database
     charts: Charts
+    plays: Plays
+    feed: Feed
     stats: Stats
     search: SearchView
 
@@ -89,7 +93,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     warehouse = Database(settings.database, name="warehouse")
     await warehouse.open()
     keys, choices, limiter = KeyRing(database), Choices(database), Limiter(cache)
-    sessions = Sessions(database, limiter, settings)
+    sessions, feed = Sessions(database, limiter, settings), Feed(cache)
     broker = Broker(settings.bootstrap_servers)
     producer = EventProducer(
         settings.bootstrap_servers,
@@ -110,18 +114,21 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         trial, identity=identity, choices=choices, cache=cache, trending=trending, names=names,
         details=details, exposures=exposures, metrics=metrics,
     )  # fmt: skip
-    ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics)
-    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, sessions=sessions, spool=spool)
+    ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics, feed=feed)
+    privacy = Privacy(
+        database, identity=identity, choices=choices, keys=keys, sessions=sessions, feed=feed, spool=spool
+    )
     async with _running(
         health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
         details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
-        sessions.watch(),
+        sessions.watch(), feed.watch(),
     ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
             details=details, outbox=outbox, replies=Replies(cache), ingest=ingest, imports=Imports(settings, identity),
             recommender=recommender, health=health, keys=keys, sessions=sessions, limiter=limiter, privacy=privacy,
-            warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search,
+            warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search, feed=feed,
+            plays=Plays(warehouse, privacy, cache, names=names, details=details),
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()

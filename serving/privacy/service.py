@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from serving.access.sessions import Sessions
     from serving.database import Database
     from serving.identity.service import Identity
+    from serving.plays.feed import Feed
     from serving.privacy.choices import Choices
     from serving.spool import Spool
 
@@ -33,13 +34,14 @@ class Privacy:
 
     def __init__(
         self, database: Database, *, identity: Identity, choices: Choices, keys: KeyRing, sessions: Sessions,
-        spool: Spool,
+        feed: Feed, spool: Spool,
     ) -> None:  # fmt: skip
         self._database = database
         self._identity = identity
         self._choices = choices
         self._keys = keys
         self._sessions = sessions
+        self._feed = feed
         self._spool = spool
 
     async def listener(self, user_id: str) -> str:
@@ -73,6 +75,7 @@ class Privacy:
             raise HTTPException(HTTPStatus.NOT_FOUND, "nobody of this user id is known here")
         erasure_id, listener_id = rows[0]["erasure_id"], rows[0]["listener_id"]
         self._choices.forget(listener_id)
+        self._feed.end(listener_id)
         await self._spool.forget([listener_id])
         await self._audit(caller, "erasure requested", str(erasure_id))
         return await self.erasure(erasure_id)
@@ -96,7 +99,10 @@ class Privacy:
             HTTPException: nobody of this user id is known.
             UnavailableError: PostgreSQL does not answer.
         """
-        await self._choices.pause(await self.listener(user_id), paused=paused)
+        listener_id = await self.listener(user_id)
+        await self._choices.pause(listener_id, paused=paused)
+        if paused:
+            self._feed.end(listener_id)
         await self._audit(caller, "paused" if paused else "resumed", None)
 
     async def hide(self, user_id: str, item_id: str, *, hidden: bool) -> None:
