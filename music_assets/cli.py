@@ -29,6 +29,7 @@ from music_assets.commands import (
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
+from streaming.printable import printable
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -188,9 +189,9 @@ def _message(message: "Message") -> dict[str, Any]:
     return {
         "partition": message.partition(),
         "offset": message.offset(),
-        "key": screen.text(key),
-        "value": screen.text(value),
-        "headers": {name: screen.text(content) for name, content in dict(message.headers() or {}).items()},
+        "key": printable(key),
+        "value": printable(value),
+        "headers": {name: printable(content) for name, content in dict(message.headers() or {}).items()},
     }
 
 

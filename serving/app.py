@@ -27,6 +27,7 @@ from serving.imports import endpoints as imports
 from serving.ledger import endpoints as ledger
 from serving.listenbrainz import endpoints as listenbrainz
 from serving.metrics import Metrics, MetricsMiddleware
+from serving.operator import endpoints as operator
 from serving.parts import open_parts
 from serving.plays import endpoints as plays
 from serving.privacy import endpoints as privacy
@@ -110,7 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
     for feature in (
         events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search, freshness,
-        listenbrainz, session, plays,
+        listenbrainz, session, plays, operator,
     ):  # fmt: skip
         app.include_router(feature.router)
     _document(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from fastapi import Depends, Request
 
@@ -24,6 +24,8 @@ from serving.identity.service import Identity
 from serving.identity.store import ListenerStore
 from serving.imports.service import Imports
 from serving.metrics import Metrics
+from serving.operator.deadletters import Redrives
+from serving.operator.held import Held
 from serving.plays.feed import Feed
 from serving.plays.service import Plays
 from serving.privacy.choices import Choices
@@ -47,6 +49,13 @@ _TRENDING_SECONDS: Final = 2.0
 _NAMES_SECONDS: Final = 5.0
 _LAST_EXPOSURES_SECONDS: Final = 5.0
 _CANCEL_SECONDS: Final = 0.5
+
+
+class Operator(NamedTuple):
+    """What the operator's handlers work with."""
+
+    held: Held
+    redrives: Redrives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +83,7 @@ class Parts:
     warehouse: Database
     charts: Charts
     plays: Plays
+    operator: Operator
     feed: Feed
     stats: Stats
     search: SearchView
@@ -128,6 +138,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
             details=details, outbox=outbox, replies=Replies(cache), ingest=ingest, imports=Imports(settings, identity),
             recommender=recommender, health=health, keys=keys, sessions=sessions, limiter=limiter, privacy=privacy,
             warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search, feed=feed,
+            operator=Operator(Held(), Redrives(database)),
             plays=Plays(warehouse, privacy, cache, names=names, details=details),
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)

@@ -7,6 +7,7 @@ import typer
 
 from music_assets.commands import given, screen
 from music_assets.settings import settings
+from streaming.printable import printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,7 +47,7 @@ def list_() -> None:
     screen.show(
         ["account", "opens", "created", "signed in"],
         [
-            [screen.text(each.name), "everything" if each.is_operator else "one person's data",
+            [printable(each.name), "everything" if each.is_operator else "one person's data",
              _shown(each.created_at), _shown(each.signed_in_at)]
             for each in found
         ],

@@ -27,7 +27,7 @@ ME, OTHER = "person-me", "person-other"
 EXAMPLES = {"item_id": "track:t1", "import_id": "0b9a1f9e-3c39-4b0e-8b5e-3f6f0c6f7c55"}
 ALONE = {("DELETE", "/users/{user_id}"), ("DELETE", "/session"), ("GET", "/users/{user_id}/plays")}
 """They would take keys and sessions of those who ask next, or do not end; tests of their own ask them."""
-EXAMPLES |= {"erasure_id": EXAMPLES["import_id"]}
+EXAMPLES |= {"erasure_id": EXAMPLES["import_id"], "redrive_id": EXAMPLES["import_id"], "topic": "events_views"}
 
 
 PASSWORD = "correct horse battery"
