@@ -4,6 +4,9 @@ Streams report every few seconds, so `eager()` below one would fire for every ba
 the tick of a clock instead. Below the warehouse things move at most once a tick, so they may be eager.
 """
 
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
@@ -36,3 +39,27 @@ ON_CRON_DAILY: Final[dg.AutomationCondition[Any]] = (
     dg.AutomationCondition.on_cron("30 3 * * *") & dg.AutomationCondition.all_deps_blocking_checks_passed()
 )
 """Once a night after 03:30 UTC: prevents training at every build of the marts."""
+
+_AGAIN_SECONDS: Final = 300
+"""After so long what waits, because a run failed or was killed, is asked for again."""
+
+
+def ask_for_what_waits(
+    context: dg.SensorEvaluationContext, look: Callable[[], Iterable[object]]
+) -> dg.SensorResult | dg.SkipReason:
+    """Return a sensor's answer for a request table: what waits is asked for once, and again every few minutes.
+
+    Args:
+        context: of the sensor.
+        look: returns the names of the requests that wait.
+    """
+    import psycopg
+
+    try:
+        names = sorted(str(each) for each in look())
+    except psycopg.OperationalError as error:
+        return dg.SkipReason(f"PostgreSQL does not answer: {type(error).__name__}")
+    now = json.dumps([int(datetime.now(UTC).timestamp() // _AGAIN_SECONDS), *names])
+    if not names or now == context.cursor:
+        return dg.SensorResult(skip_reason="nothing waits that was not asked for already", cursor=now)
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=now)

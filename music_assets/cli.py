@@ -13,6 +13,7 @@ import typer
 from music_assets.backfill import backfill
 from music_assets.bench import cli as bench_cli
 from music_assets.commands import (
+    account,
     deadletter,
     identity,
     imports,
@@ -28,6 +29,7 @@ from music_assets.commands import (
 from music_assets.demo import cli as demo_cli
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError, MusicError
+from streaming.printable import printable
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -62,6 +64,7 @@ main.add_typer(quality.app, name="quality")
 main.add_typer(listener.app, name="listener")
 main.add_typer(model.app, name="model")
 main.add_typer(key.app, name="key")
+main.add_typer(account.app, name="account")
 main.add_typer(bench_cli.bench, name="bench")
 main.add_typer(warehouse.app, name="warehouse")
 main.command()(demo_cli.demo)
@@ -186,9 +189,9 @@ def _message(message: "Message") -> dict[str, Any]:
     return {
         "partition": message.partition(),
         "offset": message.offset(),
-        "key": screen.text(key),
-        "value": screen.text(value),
-        "headers": {name: screen.text(content) for name, content in dict(message.headers() or {}).items()},
+        "key": printable(key),
+        "value": printable(value),
+        "headers": {name: printable(content) for name, content in dict(message.headers() or {}).items()},
     }
 
 

@@ -44,7 +44,7 @@ STORES: Final[dict[str, Forget]] = {"warehouse": _forget_warehouse, "histories":
 """The stores beside the lake and Redis, by the name they have in a receipt."""
 
 
-_REWRITTEN: Final = ("listener", "api_keys", "hidden_items")
+_REWRITTEN: Final = ("listener", "api_keys", "accounts", "sessions", "hidden_items")
 """Tables whose files still hold a deleted row: a plain vacuum only marks its place as free."""
 
 

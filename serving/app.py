@@ -13,10 +13,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from serving import problems, tracing
+from serving import page, problems, tracing
 from serving import settings as serving_settings
 from serving.access.edge import EdgeMiddleware
-from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME
+from serving.access.rules import PUBLIC, SCOPE, SECURITY_SCHEME, SESSION_SCHEME
+from serving.access.sessions import COOKIE
 from serving.charts import endpoints as charts
 from serving.events import endpoints as events
 from serving.events.edge import ADAPTER
@@ -26,10 +27,13 @@ from serving.imports import endpoints as imports
 from serving.ledger import endpoints as ledger
 from serving.listenbrainz import endpoints as listenbrainz
 from serving.metrics import Metrics, MetricsMiddleware
+from serving.operator import endpoints as operator
 from serving.parts import open_parts
+from serving.plays import endpoints as plays
 from serving.privacy import endpoints as privacy
 from serving.recommend import endpoints as recommend
 from serving.search import endpoints as search
+from serving.session import endpoints as session
 from serving.similar import endpoints as similar
 from serving.stats import endpoints as stats
 from serving.trending import endpoints as trending
@@ -61,11 +65,16 @@ _TAGS: Final = [
     {"name": "listening", "description": "How somebody listens."},
     {"name": "imports", "description": "Files of plays and of tracks."},
     {"name": "privacy", "description": "A person's own data: see it, erase it, pause."},
+    {"name": "session", "description": "Signing in to the web page."},
     {"name": "operations", "description": "State, metrics and the ledger."},
 ]
 
 _EXPOSED: Final = ["ETag", "Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"]
 _KEY: Final = {"type": "http", "scheme": "bearer", "description": "A key of `music key create`; none if API_AUTH=open."}
+_SESSION: Final = {
+    "type": "apiKey", "in": "cookie", "name": COOKIE,
+    "description": "Of `POST /session`; what changes something needs `X-CSRF-Token` too, `csrf` of `GET /session`.",
+}  # fmt: skip
 _ASSETS: Final = "/docs-assets"
 _REF: Final = "#/components/schemas/{model}"
 
@@ -102,7 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The routes that are asked most come first: a route costs those behind it the time of its comparison.
     for feature in (
         events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search, freshness,
-        listenbrainz,
+        listenbrainz, session, plays, operator,
     ):  # fmt: skip
         app.include_router(feature.router)
     _document(app)
@@ -110,7 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _document(app: FastAPI) -> None:
-    """Serve the documentation without the internet: FastAPI's own pages load theirs from a public network."""
+    """Serve the web page, and the documentation without the internet: FastAPI's own loads from a public network."""
 
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
@@ -121,8 +130,10 @@ def _document(app: FastAPI) -> None:
             swagger_favicon_url=f"{_ASSETS}/favicon.png",
         )
 
+    site = page.Page(page.DIST)
+
     async def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return RedirectResponse(f"{page.PATH}/" if site.is_built else "/docs")
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -132,6 +143,7 @@ def _document(app: FastAPI) -> None:
     app.add_api_route("/docs", docs, include_in_schema=False)
     app.add_api_route("/", home, include_in_schema=False)
     assets = str(resources.files("fastapi_offline") / "static")
+    app.mount(page.PATH, site, name="page")
     app.mount(_ASSETS, StaticFiles(directory=assets), name="docs-assets")
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -146,7 +158,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     schemas.update(event.pop("$defs"))
     schemas["EventIn"] = event
     schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REF)
-    schema["components"]["securitySchemes"] = {SECURITY_SCHEME: _KEY}
+    schema["components"]["securitySchemes"] = {SECURITY_SCHEME: _KEY, SESSION_SCHEME: _SESSION}
     for path in schema["paths"].values():
         for operation in path.values():
             # The problems of who may not ask, or too often, are those of the edge, not of a handler.

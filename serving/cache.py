@@ -19,7 +19,7 @@ from streaming.features import decode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from streaming.features import RecentItem
+    from streaming.features import Features, RecentItem
 
 _SECONDS: Final = 0.25
 """Budget of a call: a hundred times what it takes on one machine."""
@@ -120,6 +120,18 @@ class Cache:
             raise UnavailableError(
                 "the listener's history in Redis cannot be read; write the features again"
             ) from error
+
+    async def features(self, listener_ids: Sequence[str]) -> list[Features]:
+        """Return what listeners did lately, in their order, with one command.
+
+        Raises:
+            UnavailableError: Redis is away, or a value cannot be read.
+        """
+        async with self.dependency.call(_SECONDS):
+            try:
+                return await online.read_async(self._redis, listener_ids, now=datetime.now(UTC))
+            except IntegrityError as error:
+                raise UnavailableError(str(error)) from error
 
     async def count(self, last: str, current: str, *, share: float, limit: int, seconds: int) -> tuple[int, bool]:
         """Count one more under a key unless a limit is reached; return the sum and whether it was counted.

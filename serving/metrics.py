@@ -34,7 +34,7 @@ class Metrics:
             "http_requests", "Requests answered.", ["method", "endpoint", "status"], registry=registry
         )
         self.seconds = Histogram(
-            "http_request_duration_seconds", "Time to the last byte of the answer.", ["method", "endpoint"],
+            "http_request_duration_seconds", "Time to an answer's last byte, a stream's first.", ["method", "endpoint"],
             buckets=_BUCKETS, registry=registry,
         )  # fmt: skip
         self._ingest = Counter("ingest_events", "Events by verdict.", ["topic", "verdict"], registry=registry)
@@ -121,10 +121,14 @@ class MetricsMiddleware:
         status = 500
         begin = time.perf_counter()
 
+        end: float | None = None
+
         async def noting_status(message: Message) -> None:
-            nonlocal status
+            nonlocal status, end
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # A stream lasts as long as its reader looks, which says nothing of this process.
+                end = time.perf_counter() if _is_stream(message["headers"]) else None
             await send(message)
 
         try:
@@ -133,7 +137,11 @@ class MetricsMiddleware:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             endpoint = _template(scope)
             self._metrics.requests.labels(method, endpoint, str(status)).inc()
-            self._metrics.seconds.labels(method, endpoint).observe(time.perf_counter() - begin)
+            self._metrics.seconds.labels(method, endpoint).observe((end or time.perf_counter()) - begin)
+
+
+def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
 def _template(scope: Any) -> str:

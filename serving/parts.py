@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from fastapi import Depends, Request
 
 from serving.access.callers import KeyRing
 from serving.access.limits import Limiter
+from serving.access.sessions import Sessions
 from serving.cache import Cache
 from serving.catalog import Details, Names, details_view, names_view
 from serving.charts.store import Charts
@@ -23,6 +24,10 @@ from serving.identity.service import Identity
 from serving.identity.store import ListenerStore
 from serving.imports.service import Imports
 from serving.metrics import Metrics
+from serving.operator.deadletters import Redrives
+from serving.operator.held import Held
+from serving.plays.feed import Feed
+from serving.plays.service import Plays
 from serving.privacy.choices import Choices
 from serving.privacy.service import Privacy
 from serving.recommend.models import Models
@@ -47,6 +52,13 @@ _LAST_EXPOSURES_SECONDS: Final = 5.0
 _CANCEL_SECONDS: Final = 0.5
 
 
+class Operator(NamedTuple):
+    """What the operator's handlers work with."""
+
+    held: Held
+    redrives: Redrives
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """Everything a handler may ask for."""
@@ -66,10 +78,14 @@ class Parts:
     recommender: Recommender
     health: Health
     keys: KeyRing
+    sessions: Sessions
     limiter: Limiter
     privacy: Privacy
     warehouse: Database
     charts: Charts
+    plays: Plays
+    operator: Operator
+    feed: Feed
     stats: Stats
     search: SearchView
 
@@ -87,7 +103,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     await database.open()
     warehouse = Database(settings.database, name="warehouse")
     await warehouse.open()
-    keys, choices = KeyRing(database), Choices(database)
+    keys, choices, limiter = KeyRing(database), Choices(database), Limiter(cache)
+    sessions, feed = Sessions(database, limiter, settings), Feed(cache)
     broker = Broker(settings.bootstrap_servers)
     producer = EventProducer(
         settings.bootstrap_servers,
@@ -109,22 +126,28 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         trial, identity=identity, choices=choices, cache=cache, trending=trending, names=names,
         details=details, exposures=exposures, ready=ready, metrics=metrics,
     )  # fmt: skip
-    ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics)
-    privacy = Privacy(database, identity=identity, choices=choices, keys=keys, spool=spool, ready=ready)
+    ingest = Ingest(outbox, identity=identity, choices=choices, cache=cache, metrics=metrics, feed=feed)
+    privacy = Privacy(
+        database, identity=identity, choices=choices, keys=keys, sessions=sessions, feed=feed, spool=spool, ready=ready
+    )
     async with _running(
         health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
         details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
+        sessions.watch(), feed.watch(),
     ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
             details=details, outbox=outbox, replies=Replies(cache), ingest=ingest, imports=Imports(settings, identity),
-            recommender=recommender, health=health, keys=keys, limiter=Limiter(cache), privacy=privacy,
-            warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search,
+            recommender=recommender, health=health, keys=keys, sessions=sessions, limiter=limiter, privacy=privacy,
+            warehouse=warehouse, charts=Charts(warehouse), stats=Stats(warehouse, privacy), search=search, feed=feed,
+            operator=Operator(Held(), Redrives(database)),
+            plays=Plays(warehouse, privacy, cache, names=names, details=details),
         )  # fmt: skip
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()
     await spool.close()
     await keys.flush()
+    await sessions.flush()
     await database.close()
     await warehouse.close()
     await cache.close()

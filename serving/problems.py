@@ -50,8 +50,8 @@ class Problem(BaseModel):
 
 _DESCRIPTIONS: Final = {
     400: "The request cannot be read.",
-    401: "A valid key is needed: `Authorization: Bearer KEY`.",
-    403: "The key does not open this: another scope or another person's data.",
+    401: "A valid key is needed, `Authorization: Bearer KEY`, or a session.",
+    403: "This does not open to the key or the session: another scope, another person's data, or no CSRF token.",
     404: "There is no such thing.",
     409: "It cannot be done as things stand.",
     408: "The body did not come in time.",

@@ -47,6 +47,11 @@ class Settings(music_settings.Settings):
         "", description="Web pages elsewhere that may ask, with commas, such as https://music.example."
     )
 
+    session_idle_minutes: int = Field(
+        720, gt=0, description="A session of the web page ends after so long without a request."
+    )
+    session_hours: int = Field(168, gt=0, description="A session of the web page ends after so long in any case.")
+
     otel_exporter_otlp_endpoint: str = Field(
         "", description="OpenTelemetry collector, such as http://127.0.0.1:4318; empty: no traces leave."
     )

@@ -15,7 +15,8 @@ class Entry:
     """One place.
 
     Attributes:
-        store: a layer of the lake or one of its tables, `kafka`, `redis`, or a folder below `_checkpoints`.
+        store: a layer of the lake or one of its tables, `kafka`, `redis`, a table of the schema `identity`, or a folder
+            below `_checkpoints`.
         field: the column or part.
         holds: what of a person.
         way: how it is removed.
@@ -37,6 +38,15 @@ _RETENTION: Final = "the topic's retention, one segment (7 days) and an hour"
 def _rows(store: str, **fields: str) -> tuple[Entry, ...]:
     return tuple(
         Entry(store=store, field=field, holds=holds, way=_ROW, delay=_AT_ONCE) for field, holds in fields.items()
+    )
+
+
+def _of_the_person(**tables: str) -> tuple[Entry, ...]:
+    """Tables whose rows go with the mapping, or with the erasure's end; then their files are written anew."""
+    way = "the row leaves with the mapping, or when the erasure ends; the table is written anew without it"
+    return tuple(
+        Entry(store=f"identity/{table}", field="*", holds=holds, way=way, delay=_AT_ONCE)
+        for table, holds in tables.items()
     )
 
 
@@ -65,6 +75,21 @@ REGISTER: Final[tuple[Entry, ...]] = (
         holds="what a listener did lately, under the listener's id",
         way="the keys are deleted",
         delay=_AT_ONCE,
+    ),
+    *_of_the_person(
+        listener="the user id, and the random id that all else is kept under",
+        api_keys="names of keys, and whom they are bound to",
+        accounts="the name to sign in with, the hash of the password, and whose account it is",
+        sessions="when the page was used under an account",
+        hidden_items="what is not to be recommended",
+        erasures="listener id",
+    ),
+    Entry(
+        store="identity/tombstones",
+        field="user_hash",
+        holds="a hash of the user id with a random value of this database, whose mapping to a listener is gone",
+        way="stays on purpose: it keeps the person out",
+        delay="until `music listener readmit`",
     ),
     Entry(
         store="lake/tombstones",

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def run(settings: Settings, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    def run(settings: Settings, *arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [Path(sys.executable).with_name("music"), *arguments],
             env={**child_environment(settings), **extra}, cwd=tmp_path, capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL, timeout=120,
+            input=stdin, timeout=120,
         )  # fmt: skip
 
     return run
@@ -312,6 +312,24 @@ def test_an_erasure_reads_its_ids_from_a_file_and_prints_a_receipt(
     assert receipt["erasure_id"] == "request-7"
     assert receipt["gone_at"]["lake"] >= receipt["hidden_at"]
     assert "somebody" not in said.stdout + said.stderr
+
+
+def test_an_account_is_made_shown_and_removed(run: Music, make_settings, database_url: str) -> None:
+    settings = make_settings(database_url=database_url)
+    password = "correct horse battery"
+
+    made = run(settings, "account", "create", "Ada", "--operator", "--password-stdin", stdin=f"{password}\n")
+    listed = run(settings, "account", "list").stdout
+    changed = run(settings, "account", "passwd", "ada", "--password-stdin", stdin="another good one\n")
+    short = run(settings, "account", "passwd", "ada", "--password-stdin", stdin="short\n")
+    removed = run(settings, "account", "remove", "ada")
+
+    assert made.stdout == "ada may sign in\n", made.stderr
+    assert "ada" in listed
+    assert "everything" in listed
+    assert [changed.returncode, short.returncode, removed.returncode] == [0, 1, 0]
+    assert "10 to 200 characters" in short.stderr
+    assert password not in made.stdout + made.stderr + listed
 
 
 def test_a_key_is_made_shown_rotated_and_revoked(run: Music, make_settings, database_url: str) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from music_assets.commands import screen
 from music_assets.settings import settings
+from streaming.printable import printable
 
 if TYPE_CHECKING:
     from streaming.repair.letters import Wanted
@@ -62,11 +63,11 @@ def _printable(letter: dict[str, Any]) -> dict[str, Any]:
         "attempt": letter["attempt"],
         "reason": letter["reason"],
         "field": letter["field"],
-        "detail": screen.text(letter["detail"]),
-        "key": screen.text(letter["key"]),
-        "value": screen.text(value if value is None else value[:_VALUE_SHOWN]),
+        "detail": printable(letter["detail"]),
+        "key": printable(letter["key"]),
+        "value": printable(value if value is None else value[:_VALUE_SHOWN]),
         "bytes": len(value or b""),
-        "headers": [[screen.text(each["key"]), screen.text(each["value"])] for each in letter["headers"] or []],
+        "headers": [[printable(each["key"]), printable(each["value"])] for each in letter["headers"] or []],
     }
 
 

@@ -10,6 +10,7 @@ import typer
 from music_assets.commands import screen
 from music_assets.settings import settings
 from streaming.errors import IntegrityError
+from streaming.printable import printable
 
 if TYPE_CHECKING:
     from music_assets.sources.import_table import Import
@@ -108,7 +109,7 @@ def list_(
     screen.show(
         ["import", "kind", "file", "status", "records", "accepted", "rejected", "skipped", "handed in"],
         [
-            [each.import_id, each.kind, screen.text(each.file_name), each.status, each.position, each.accepted,
+            [each.import_id, each.kind, printable(each.file_name), each.status, each.position, each.accepted,
              each.rejected, each.skipped, each.created_at.isoformat(timespec="seconds")]
             for each in found
         ],

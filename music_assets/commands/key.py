@@ -9,6 +9,7 @@ import typer
 from music_assets.commands import given, screen
 from music_assets.settings import settings
 from streaming.errors import ConfigurationError
+from streaming.printable import printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,7 +50,7 @@ def list_() -> None:
     screen.show(
         ["key", "name", "scopes", "bound", "state", "expires", "last used"],
         [
-            [key.key_id, screen.text(key.name), ",".join(key.scopes), "one person" if key.user_id else "",
+            [key.key_id, printable(key.name), ",".join(key.scopes), "one person" if key.user_id else "",
              _state(key, now), _shown(key.expires_at), _shown(key.last_used_at)]
             for key in found
         ],

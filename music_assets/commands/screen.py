@@ -19,10 +19,3 @@ def show(columns: list[str], rows: list[list[Any]]) -> None:
     for row in rows:
         screen.add_row(*[Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row])
     console.print(screen)
-
-
-def text(value: str | bytes | None) -> str | None:
-    """Return bytes as text that can be printed, whatever they are."""
-    shown = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-    # A control character in a message must not reach the terminal.
-    return None if shown is None else "".join(each if each.isprintable() else repr(each)[1:-1] for each in shown)

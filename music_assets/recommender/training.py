@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from music_assets.recommender import bundle, releases
+from music_assets.recommender import board, bundle, releases
 from music_assets.recommender.ablation import ablation
 from music_assets.recommender.candidates import Candidate, fingerprint, measured, read, save, saved
 from music_assets.recommender.files import replaced
@@ -148,7 +148,7 @@ class Workshop:
         return found
 
     def leaderboard(self) -> list[Row]:
-        """Return all candidates and the champion on the same listeners, the best first."""
+        """Return all candidates and the champion on the same listeners, the best first, and keep them for who asks."""
         candidates = self._candidates()
         judged = {name: candidate.evaluation for name, candidate in candidates.items()}
         champion = _judged_champion(_challengers(candidates)[0], candidates, self._champion())
@@ -156,7 +156,10 @@ class Workshop:
             judged[f"champion ({champion.name})"] = champion.evaluation
         floor = judged[POPULARITY].ndcg
         rows = [Row(name, entry.means(), difference(entry.ndcg, floor)) for name, entry in judged.items()]
-        return sorted(rows, key=lambda row: -row.metrics[f"ndcg@{K}"])
+        rows.sort(key=lambda row: -row.metrics[f"ndcg@{K}"])
+        with replaced(self._work / board.FOLDER) as folder:
+            board.write(folder, [(row.model, row.metrics, asdict(row.over_popularity)) for row in rows])
+        return rows
 
     def ablation(self) -> Ablation:
         """Return what each candidate adds to the union and the second stage to the best of them."""

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from fastapi.exceptions import HTTPException
 
@@ -19,7 +19,12 @@ from serving.lately import keep
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable, Iterator
+
     from serving.database import Database
+
+N = TypeVar("N", bound="Hashable")
+V = TypeVar("V")
 
 FRESH_SECONDS: Final = 5.0
 """How long a key is believed without a look: within this a revoked one opens nothing any more."""
@@ -64,8 +69,45 @@ THIS_MACHINE: Final = Caller("open", frozenset({Scope.ADMIN.value}), None)
 """Everybody, where no key is asked for."""
 
 
+class Known(Generic[N, V]):
+    """What was looked up lately, so that a request costs no look into PostgreSQL and its absence costs no request."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[N, tuple[float, V | None]] = OrderedDict()
+
+    async def find(self, name: N, look: Callable[[], Awaitable[V | None]]) -> V | None:
+        """Return what is held under a name, looked up again after `FRESH_SECONDS`; the old one if that fails.
+
+        Raises:
+            UnavailableError: it was never there when this process looked, and the look fails.
+        """
+        known = self._held.get(name)
+        if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
+            return known[1]
+        try:
+            found = await look()
+        except UnavailableError:
+            if known is None or known[1] is None:
+                raise
+            return known[1]
+        keep(self._held, name, (time.monotonic(), found), most=_REMEMBERED)
+        return found
+
+    def held(self, name: N) -> V | None:
+        """Return what is held under a name, however old."""
+        return self._held.get(name, (0, None))[1]
+
+    def items(self) -> Iterator[tuple[N, V]]:
+        """Return everything that is held and there."""
+        return ((name, value) for name, (_, value) in list(self._held.items()) if value is not None)
+
+    def drop(self, name: N) -> None:
+        """Hold a name no longer."""
+        self._held.pop(name, None)
+
+
 class KeyRing:
-    """The keys that came lately, so that a request costs no look into PostgreSQL and its absence costs no request.
+    """The keys that came lately.
 
     A key is looked up again after `FRESH_SECONDS`. While PostgreSQL is away, one that was valid then stays so; one that
     this process never saw cannot be judged.
@@ -73,7 +115,7 @@ class KeyRing:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: OrderedDict[str, tuple[float, Key | None]] = OrderedDict()
+        self._known: Known[str, Key] = Known()
         self._used: dict[str, datetime] = {}
 
     async def caller(self, text: str) -> Caller | None:
@@ -85,7 +127,7 @@ class KeyRing:
         token = keys.parse(text)
         if token is None:
             return None
-        key = await self._find(token.key_id)
+        key = await self._known.find(token.key_id, lambda: self._look(token.key_id))
         now = datetime.now(UTC)
         # Compared in constant time, and the same for a key that is not there as for a wrong secret.
         if key is None or not hmac.compare_digest(key.secret_hash, token.secret_hash) or not key.is_valid(now):
@@ -96,13 +138,14 @@ class KeyRing:
     def knows(self, text: str) -> bool:
         """Whether a key of this id came before and was one."""
         token = keys.parse(text)
-        return token is not None and self._known.get(token.key_id, (0, None))[1] is not None
+        return token is not None and self._known.held(token.key_id) is not None
 
     def forget_person(self, user_id: str) -> None:
         """Drop the keys of a person who was erased."""
-        for key_id in [each for each, (_, key) in self._known.items() if key is not None and key.user_id == user_id]:
-            del self._known[key_id]
-            self._used.pop(key_id, None)
+        for key_id, key in self._known.items():
+            if key.user_id == user_id:
+                self._known.drop(key_id)
+                self._used.pop(key_id, None)
 
     async def audit(self, caller: Caller, action: str, detail: str | None = None) -> None:
         """Write down what was done with a key.
@@ -128,16 +171,6 @@ class KeyRing:
         except UnavailableError:
             self._used = used | self._used
 
-    async def _find(self, key_id: str) -> Key | None:
-        known = self._known.get(key_id)
-        if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
-            return known[1]
-        try:
-            rows = await self._database.rows(keys.FIND, {"key_id": key_id})
-        except UnavailableError:
-            if known is None or known[1] is None:
-                raise
-            return known[1]
-        found = Key(**rows[0]) if rows else None
-        keep(self._known, key_id, (time.monotonic(), found), most=_REMEMBERED)
-        return found
+    async def _look(self, key_id: str) -> Key | None:
+        rows = await self._database.rows(keys.FIND, {"key_id": key_id})
+        return Key(**rows[0]) if rows else None

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from fastapi.exceptions import HTTPException
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 
 from serving import problems
 from serving.access.callers import THIS_MACHINE
+from serving.access.sessions import COOKIE
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
     from serving.access.callers import Caller
     from serving.access.limits import Standing
+    from serving.access.sessions import SignedIn
     from serving.parts import Parts
     from serving.settings import Settings
 
 _SCHEMES: Final = frozenset({"bearer", "token"})
 """`Token` is what scrobblers for ListenBrainz send."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SIGN_IN: Final = ("POST", "/session")
+"""Needs no token: it does nothing with the session that the browser has, and a page elsewhere cannot send its JSON."""
 _PROBES: Final = frozenset({"/health/live", "/health/ready"})
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -90,19 +94,24 @@ class EdgeMiddleware:
     async def _admit(self, scope: Scope, headers: Headers) -> tuple[Caller | UnavailableError | None, Standing | None]:
         parts: Parts = scope["app"].state.parts
         scheme, _, text = headers.get("authorization", "").partition(" ")
+        key = text if scheme.lower() in _SCHEMES else None
+        cookie = None if "authorization" in headers else cookie_parser(headers.get("cookie", "")).get(COOKIE)
         standing: Standing | None = None
         # Who tries keys is counted before anything is looked up.
-        known = scheme.lower() in _SCHEMES and parts.keys.knows(text)
+        known = parts.keys.knows(key or "") or parts.sessions.knows(cookie or "")
         if not known and self._settings.api_rate_per_ip and scope["path"] not in _PROBES:
-            standing = await parts.limiter.count("ip", _address(scope), self._settings.api_rate_per_ip)
+            standing = await parts.limiter.count("ip", address_of(scope), self._settings.api_rate_per_ip)
             if standing.exceeded:
                 return None, standing
         try:
-            caller = await parts.keys.caller(text) if scheme.lower() in _SCHEMES else None
+            scope["signed_in"] = signed_in = await parts.sessions.find(cookie) if cookie else None
+            caller = await parts.keys.caller(key) if key else signed_in.caller if signed_in else None
         except UnavailableError as error:
             return error, standing
         if caller is not None and self._settings.api_rate_per_key:
             standing = await parts.limiter.count("key", caller.key_id, self._settings.api_rate_per_key)
+        if signed_in is not None and not (standing and standing.exceeded):
+            _check_token(scope, headers, signed_in)
         return caller, standing
 
     def _check_here(self, method: str, headers: Headers) -> None:
@@ -117,6 +126,12 @@ class EdgeMiddleware:
         if method in _SAFE or origin is None or origin in self._origins or urlsplit(origin).netloc == host:
             return
         raise HTTPException(HTTPStatus.FORBIDDEN, "this page may not change anything here; see API_CORS_ORIGINS")
+
+
+def _check_token(scope: Scope, headers: Headers, signed_in: SignedIn) -> None:
+    """Refuse what another page makes a browser send along with the session's cookie."""
+    if scope["method"] not in _SAFE and (scope["method"], scope["path"]) != _SIGN_IN:
+        signed_in.check(headers.get("x-csrf-token"))
 
 
 @lru_cache(maxsize=64)
@@ -142,8 +157,8 @@ def _too_many(standing: Standing) -> HTTPException:
     )  # fmt: skip
 
 
-def _address(scope: Scope) -> str:
-    """The client's address; of IPv6 the network, because one client has all of it."""
+def address_of(scope: Scope) -> str:
+    """Return the client's address; of IPv6 the network, because one client has all of it."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ip_address(host)

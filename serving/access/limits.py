@@ -22,7 +22,7 @@ _MOST: Final = 50_000
 
 
 class Standing(NamedTuple):
-    """How somebody stands: the limit, what is left of it, seconds to the next minute, and whether this was too many."""
+    """How somebody stands: the limit, what is left of it, seconds to the next window, and whether this was too many."""
 
     limit: int
     remaining: int
@@ -37,24 +37,25 @@ class Limiter:
         self._cache = cache
         self._counts: dict[str, int] = {}
 
-    async def count(self, kind: str, who: str, limit: int) -> Standing:
+    async def count(self, kind: str, who: str, limit: int, *, window: int = WINDOW_SECONDS) -> Standing:
         """Count a request and return how its sender stands; never fails.
 
         Args:
-            kind: `key` or `ip`.
+            kind: what is counted, such as `key` or `ip`.
             who: the key's id or the address; only a hash of it is stored.
-            limit: requests a minute.
+            limit: requests within the window.
+            window: seconds.
         """
         now = time.time()
-        minute = int(now // WINDOW_SECONDS)
-        share = 1 - (now % WINDOW_SECONDS) / WINDOW_SECONDS
+        turn = int(now // window)
+        share = 1 - (now % window) / window
         name = digest(f"rate:{kind}", who)
-        names = (f"{name}:{minute - 1}", f"{name}:{minute}")
+        names = (f"{name}:{turn - 1}", f"{name}:{turn}")
         try:
-            used, counted = await self._cache.count(*names, share=share, limit=limit, seconds=2 * WINDOW_SECONDS)
+            used, counted = await self._cache.count(*names, share=share, limit=limit, seconds=2 * window)
         except UnavailableError:
             used, counted = self._count_here(*names, share=share, limit=limit)
-        reset = WINDOW_SECONDS - int(now % WINDOW_SECONDS)
+        reset = window - int(now % window)
         return Standing(limit, max(0, limit - used), reset, exceeded=not counted)
 
     def _count_here(self, last: str, current: str, *, share: float, limit: int) -> tuple[int, bool]:

@@ -27,6 +27,7 @@ SCOPE: Final = "x-scope"
 WHOLE: Final = "x-whole-platform"
 OWN: Final = "x-one-person"
 SECURITY_SCHEME: Final = "key"
+SESSION_SCHEME: Final = "session"
 PUBLIC: Final = "none"
 
 OPEN: Final[dict[str, Any]] = {SCOPE: PUBLIC, "security": []}
@@ -42,7 +43,7 @@ def needs(scope: Scope, *, whole: bool = False, own: bool = False) -> dict[str, 
         own: the key says whom it is about, so only a key of one person opens it.
     """
     marks = ({WHOLE: True} if whole else {}) | ({OWN: True} if own else {})
-    return {SCOPE: scope.value, "security": [{SECURITY_SCHEME: []}], **marks}
+    return {SCOPE: scope.value, "security": [{SECURITY_SCHEME: []}, {SESSION_SCHEME: []}], **marks}
 
 
 async def caller_of(request: Request) -> Caller:
@@ -74,7 +75,8 @@ class GuardedRoute(APIRoute):
                 raise caller
             if caller is None:
                 raise HTTPException(
-                    HTTPStatus.UNAUTHORIZED, "this needs a valid key: send it as `Authorization: Bearer KEY`",
+                    HTTPStatus.UNAUTHORIZED,
+                    "this needs a valid key, sent as `Authorization: Bearer KEY`, or a session",
                     headers={"WWW-Authenticate": "Bearer"},
                 )  # fmt: skip
             if not caller.may(scope):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from serving.delivery import Delivery
     from serving.identity.service import Identity
     from serving.metrics import Metrics
+    from serving.plays.feed import Feed
     from serving.privacy.choices import Choices
     from serving.spool import Spool
 
@@ -124,8 +125,11 @@ class Outbox:
 class Ingest:
     """Decides about each event of a request."""
 
-    def __init__(self, outbox: Outbox, *, identity: Identity, choices: Choices, cache: Cache, metrics: Metrics) -> None:
+    def __init__(
+        self, outbox: Outbox, *, identity: Identity, choices: Choices, cache: Cache, metrics: Metrics, feed: Feed
+    ) -> None:
         self._outbox = outbox
+        self._feed = feed
         self._identity = identity
         self._choices = choices
         self._cache = cache
@@ -181,6 +185,8 @@ class Ingest:
         for (index, message), done in zip(messages.items(), sent, strict=True):
             verdict: Verdict = "accepted" if done else "spooled"
             duplicate = next(marks, None) if done else None
+            if not duplicate:
+                self._feed.publish(message.key, events[index], message.event_id)
             results.append(EventResult(index=index, verdict=verdict, event_id=message.event_id, duplicate=duplicate))
         return results + [
             EventResult(index=index, verdict="spooled", event_id=event.event_id) for index, event in strangers.items()

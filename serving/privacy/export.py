@@ -39,16 +39,28 @@ _COLUMNS: Final = """
 select table_schema, table_name, column_name, data_type
 from information_schema.columns
 where table_schema = any(%s) and column_name in ('listener_id', 'user_id')
-    and (table_schema, table_name) <> ('identity', 'api_keys')
+    and (table_schema, table_name) not in (('identity', 'api_keys'), ('identity', 'accounts'))
 order by table_schema, table_name, column_name
 """
 _KEYS: Final = """
 select key_id, name, scopes, created_at, expires_at, revoked_at, last_used_at from identity.api_keys where user_id = %s
 """
+_ACCOUNTS: Final = """
+select accounts.account_id, accounts.name, accounts.is_operator, accounts.created_at, accounts.password_changed_at,
+    accounts.signed_in_at, jsonb_agg(jsonb_build_object(
+        'created_at', sessions.created_at, 'seen_at', sessions.seen_at, 'expires_at', sessions.expires_at
+    )) filter (where sessions.account_id is not null) as sessions
+from identity.accounts as accounts left join identity.sessions as sessions using (account_id)
+where accounts.user_id = %s group by accounts.account_id
+"""
+_SECRETS: Final = {"identity/api_keys": _KEYS, "identity/accounts": _ACCOUNTS}
+"""Tables of which not every column is told: hashes of secrets stay here."""
+
 _READ_ME: Final = """\
 Everything that is held about you, one file per place, one JSON object a line.
 
-identity/    who you are here: your user id, the random id under which all else is kept, keys, choices
+identity/    who you are here: your user id, the random id under which all else is kept, keys, accounts,
+             choices
 lake/        every event as it came, by kind; dead letters are messages that could not be read
 marts/       what was made of them
 source/      files you brought and your time zone
@@ -100,9 +112,10 @@ def _write_database(archive: zipfile.ZipFile, settings: Settings, user_id: str, 
             )
             with connection.cursor(name="export") as cursor:
                 _write(archive, f"{schema}/{table}", (row for (row,) in cursor.execute(statement, (listener_id,))))
-        keys = connection.execute(_KEYS, (user_id,))
-        names = [column.name for column in keys.description or ()]
-        _write(archive, "identity/api_keys", (dict(zip(names, row, strict=True)) for row in keys))
+        for name, chosen in _SECRETS.items():
+            rows = connection.execute(chosen, (user_id,))
+            columns = [column.name for column in rows.description or ()]
+            _write(archive, name, (dict(zip(columns, row, strict=True)) for row in rows))
 
 
 def _write_lake(archive: zipfile.ZipFile, lake: Lake, listener_id: str) -> None:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from serving.access.callers import Caller, KeyRing
+    from serving.access.sessions import Sessions
     from serving.database import Database
     from serving.identity.service import Identity
+    from serving.plays.feed import Feed
     from serving.privacy.choices import Choices
     from serving.recommend.ready import Ready
     from serving.spool import Spool
@@ -32,12 +34,15 @@ class Privacy:
     """Erasure, pause and hidden items."""
 
     def __init__(
-        self, database: Database, *, identity: Identity, choices: Choices, keys: KeyRing, spool: Spool, ready: Ready
-    ) -> None:
+        self, database: Database, *, identity: Identity, choices: Choices, keys: KeyRing, sessions: Sessions,
+        feed: Feed, spool: Spool, ready: Ready,
+    ) -> None:  # fmt: skip
         self._database = database
         self._identity = identity
         self._choices = choices
         self._keys = keys
+        self._sessions = sessions
+        self._feed = feed
         self._spool = spool
         self._ready = ready
 
@@ -67,10 +72,12 @@ class Privacy:
         rows = await self._database.rows(erasures.REQUEST, {"user_id": user_id}, seconds=_SECONDS)
         await self._identity.forget(user_id)
         self._keys.forget_person(user_id)
+        self._sessions.forget_person(user_id)
         if not rows:
             raise HTTPException(HTTPStatus.NOT_FOUND, "nobody of this user id is known here")
         erasure_id, listener_id = rows[0]["erasure_id"], rows[0]["listener_id"]
         self._choices.forget(listener_id)
+        self._feed.end(listener_id)
         self._ready.forget(listener_id)
         await self._spool.forget([listener_id])
         await self._audit(caller, "erasure requested", str(erasure_id))
@@ -95,7 +102,10 @@ class Privacy:
             HTTPException: nobody of this user id is known.
             UnavailableError: PostgreSQL does not answer.
         """
-        await self._choices.pause(await self.listener(user_id), paused=paused)
+        listener_id = await self.listener(user_id)
+        await self._choices.pause(listener_id, paused=paused)
+        if paused:
+            self._feed.end(listener_id)
         await self._audit(caller, "paused" if paused else "resumed", None)
 
     async def hide(self, user_id: str, item_id: str, *, hidden: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
@@ -108,14 +109,28 @@ def apply(bootstrap_servers: str, *, shrink: Collection[str] = (), leave: bool =
     return plan + short
 
 
-def describe(bootstrap_servers: str) -> dict[str, TopicState]:
+def describe(bootstrap_servers: str, *, seconds: float = _TIMEOUT_SECONDS) -> dict[str, TopicState]:
     """Return the registered topics that the broker has, by name.
+
+    Args:
+        bootstrap_servers: the brokers.
+        seconds: how long the broker may take: one that is only starting needs more.
 
     Raises:
         UnavailableError: the broker does not answer.
     """
     client = _client(bootstrap_servers)
-    return _reach(bootstrap_servers, lambda: _describe(client))
+    return _reach(bootstrap_servers, lambda: _describe(client, seconds), seconds)
+
+
+def newest_times(bootstrap_servers: str, *, seconds: float) -> dict[str, datetime]:
+    """Return the broker's greatest time of a message by topic; a topic without one is not in it.
+
+    Raises:
+        UnavailableError: the broker does not answer.
+    """
+    client = _client(bootstrap_servers)
+    return _reach(bootstrap_servers, lambda: _newest_times(client, seconds), seconds)
 
 
 def required_topics(bootstrap_servers: str) -> dict[str, TopicState]:
@@ -166,8 +181,8 @@ def _client(bootstrap_servers: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap_servers, "socket.timeout.ms": 10_000, "log_level": 0})
 
 
-def _reach(bootstrap_servers: str, action: Callable[[], T]) -> T:
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
+def _reach(bootstrap_servers: str, action: Callable[[], T], seconds: float = _TIMEOUT_SECONDS) -> T:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
@@ -261,16 +276,16 @@ def _configure(client: AdminClient, plan: list[Change], *, validate_only: bool) 
             future.result()
 
 
-def _describe(client: AdminClient) -> dict[str, TopicState]:
-    found = client.list_topics(timeout=_TIMEOUT_SECONDS).topics
+def _describe(client: AdminClient, seconds: float) -> dict[str, TopicState]:
+    found = client.list_topics(timeout=seconds).topics
     names = [name for name in topics() if name in found]
     if not names:
         return {}
-    described = client.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_SECONDS)
+    described = client.describe_topics(TopicCollection(names), request_timeout=seconds)
     descriptions = {name: future.result() for name, future in described.items()}
     pairs = [(name, part.id) for name, topic in descriptions.items() for part in topic.partitions]
-    first = _offsets(client, pairs, OffsetSpec.earliest())
-    end = _offsets(client, pairs, OffsetSpec.latest())
+    first = _offsets(client, pairs, OffsetSpec.earliest(), seconds)
+    end = _offsets(client, pairs, OffsetSpec.latest(), seconds)
     return {
         name: TopicState(
             topic_id=str(topic.topic_id),
@@ -294,7 +309,27 @@ def _topic_ids(client: AdminClient, names: Collection[str]) -> dict[str, str]:
     return found
 
 
-def _offsets(client: AdminClient, pairs: list[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+def _newest_times(client: AdminClient, seconds: float) -> dict[str, datetime]:
+    found = client.list_topics(timeout=seconds).topics
+    pairs = [(name, partition) for name in topics() if name in found for partition in found[name].partitions]
+    newest: dict[str, int] = {}
+    for (name, _), at in _listed(client, pairs, OffsetSpec.max_timestamp(), seconds).items():
+        if at.timestamp > 0:
+            newest[name] = max(at.timestamp, newest.get(name, 0))
+    return {name: datetime.fromtimestamp(at / 1000, UTC) for name, at in newest.items()}
+
+
+def _offsets(
+    client: AdminClient, pairs: list[tuple[str, int]], spec: OffsetSpec, seconds: float
+) -> dict[tuple[str, int], int]:
+    return {pair: at.offset for pair, at in _listed(client, pairs, spec, seconds).items()}
+
+
+def _listed(
+    client: AdminClient, pairs: list[tuple[str, int]], spec: OffsetSpec, seconds: float
+) -> dict[tuple[str, int], Any]:
+    if not pairs:
+        return {}
     wanted = {TopicPartition(name, partition): spec for name, partition in pairs}
-    futures = client.list_offsets(wanted, request_timeout=_TIMEOUT_SECONDS)
-    return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
+    futures = client.list_offsets(wanted, request_timeout=seconds)
+    return {(at.topic, at.partition): future.result() for at, future in futures.items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from serving import page
 from serving.app import create_app
 from streaming.lake import Lake
 from streaming.tables import LEDGER, TRENDING_24H
@@ -132,12 +133,13 @@ async def test_unknown_paths_and_methods_are_problems(start: Start) -> None:
             assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_the_docs_need_no_internet(start: Start) -> None:
+async def test_the_docs_need_no_internet(start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(page, "DIST", tmp_path)
     async with start() as api:
         home = await api.get("/")
         assert (home.status_code, home.headers["location"]) == (307, "/docs")
-        page = (await api.get("/docs")).text
-        addresses = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
+        text = (await api.get("/docs")).text
+        addresses = re.findall(r"""(?:src|href)=["']([^"']+)["']""", text)
         assert len(addresses) == 3
         assert all(address.startswith("/") for address in addresses)
         for address in addresses:

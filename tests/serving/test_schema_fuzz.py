@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-LEFT_OUT = {("GET", "/metrics"), ("GET", "/users/{user_id}/export")}
+LEFT_OUT = {("GET", "/metrics"), ("GET", "/users/{user_id}/export"), ("GET", "/users/{user_id}/plays")}
 """What is no JSON; tests of their own read them."""
 
 CASES = 8

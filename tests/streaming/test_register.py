@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -43,7 +44,16 @@ def test_every_column_that_can_hold_text_is_in_one_of_the_lists() -> None:
     assert not PERSONAL & impersonal
     assert columns() - PERSONAL == impersonal
     elsewhere = {name for name, _ in PERSONAL - columns()}
-    assert all(name in {"kafka", "redis"} or name.startswith("_checkpoints/") for name in elsewhere), elsewhere
+    others = ("_checkpoints/", "identity/")
+    assert all(name in {"kafka", "redis"} or name.startswith(others) for name in elsewhere), elsewhere
+
+
+def test_every_table_of_who_is_who_is_known(database_url: str) -> None:
+    """A table beside these holds nothing of a person: the audit has ids that lead nowhere, the pepper is random."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("select tablename from pg_tables where schemaname = 'identity'").fetchall()
+    named = {name.removeprefix("identity/") for name, _ in PERSONAL if name.startswith("identity/")}
+    assert {name for (name,) in rows} - {"api_audit", "pepper"} == named
 
 
 def test_no_personal_column_has_statistics_that_outlive_its_rows() -> None:

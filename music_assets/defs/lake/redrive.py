@@ -1,7 +1,10 @@
-"""The job that sends dead letters to their topics once more, after a fix."""
+"""The jobs that send dead letters to their topics once more, after a fix, and the sensor of those asked of the API."""
+
+from uuid import UUID
 
 import dagster as dg
 
+from music_assets.automation import ask_for_what_waits
 from music_assets.resources import PlatformResource
 
 
@@ -42,3 +45,44 @@ def redrive(context: dg.OpExecutionContext, config: RedriveConfig, platform: Pla
 def redrive_dead_letters() -> None:
     """One step."""
     redrive()
+
+
+@dg.op(description="Carries out what was asked of the API; each request says what became of it.")
+def redrive_asked(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    """Carry out what waits, and say how much went."""
+    from music_assets.redriving import carry_out
+
+    done = carry_out(platform.settings())
+    context.add_output_metadata(
+        {
+            "redrives": len(done),
+            "sent": sum(each.sent or 0 for each in done),
+            "failed": sum(each.state == "failed" for each in done),
+        }
+    )
+
+
+@dg.job(description="Sends the dead letters to their topics that an operator asked for on the page or of the API.")
+def redrive_what_was_asked() -> None:
+    """One step."""
+    redrive_asked()
+
+
+@dg.sensor(
+    name="redrives_that_wait",
+    job=redrive_what_was_asked,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests a run when an operator asked for a redrive, and again while that has not ended.",
+)
+def redrives_that_wait(
+    context: dg.SensorEvaluationContext, platform: PlatformResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Look at the request table."""
+    from music_assets.redrives import waiting
+
+    def look() -> list[UUID]:
+        with platform.connect() as connection:
+            return [each.redrive_id for each in waiting(connection)]
+
+    return ask_for_what_waits(context, look)

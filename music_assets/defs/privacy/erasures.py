@@ -1,15 +1,11 @@
 """The job that carries out erasures, and the sensor that asks for it when the API took one in."""
 
-import json
-from datetime import UTC, datetime
-from typing import Final
+from uuid import UUID
 
 import dagster as dg
 
+from music_assets.automation import ask_for_what_waits
 from music_assets.resources import PlatformResource
-
-_AGAIN_SECONDS: Final = 300
-"""After so long an erasure that failed, or whose run was killed, is asked for again."""
 
 
 @dg.op(description="Removes every person who asked for it from every store; what failed is repeated as a whole.")
@@ -40,17 +36,10 @@ def erasures_that_wait(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Look at the request table; what waits is asked for once, and again every few minutes until it is done."""
-    import psycopg
-
     from music_assets.erasures import waiting
 
-    try:
+    def look() -> list[UUID]:
         with platform.connect() as connection:
-            found = waiting(connection)
-    except psycopg.OperationalError as error:
-        return dg.SkipReason(f"PostgreSQL does not answer: {type(error).__name__}")
-    turn = int(datetime.now(UTC).timestamp() // _AGAIN_SECONDS)
-    now = json.dumps([turn, *sorted(str(each.erasure_id) for each in found)])
-    if not found or now == context.cursor:
-        return dg.SensorResult(skip_reason="nobody waits who was not asked for already", cursor=now)
-    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=now)
+            return [each.erasure_id for each in waiting(connection)]
+
+    return ask_for_what_waits(context, look)

@@ -1,0 +1,1 @@
+"""What an operator looks at: dead letters, topics, streams, models, sources."""

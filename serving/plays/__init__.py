@@ -1,0 +1,1 @@
+"""What somebody played lately, and what they play now."""
