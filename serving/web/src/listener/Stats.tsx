@@ -20,6 +20,7 @@ const RANGES: readonly { value: Range; label: string }[] = [
   { value: "all", label: "All" },
 ];
 const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const WEEKDAYS_SHORT = WEEKDAYS.map((name) => name.slice(0, 3));
 const DAY_MS = 86_400_000;
 const DAYS_DRAWN = 400;
 
@@ -80,7 +81,7 @@ function Numbers({ stats }: { stats: Found }) {
           summary={`Most on ${days.labels[best] ?? "no day"}: ${plural(days.values[best] ?? 0, "play")}.`}
         />
         <BarPlot title="By hour" of="Hour" measure="Plays" labels={hours} values={stats.hours} summary={`Most between ${hours[hour] ?? ""} and ${String((hour + 1) % 24).padStart(2, "0")}:00.`} />
-        <BarPlot title="By weekday" of="Weekday" measure="Plays" labels={WEEKDAYS} values={stats.weekdays} summary={`Most on a ${WEEKDAYS[weekday] ?? "day"}.`} />
+        <BarPlot title="By weekday" of="Weekday" measure="Plays" labels={WEEKDAYS} short={WEEKDAYS_SHORT} values={stats.weekdays} summary={`Most on a ${WEEKDAYS[weekday] ?? "day"}.`} />
       </div>
       <div className="tops">
         <Top title="Top artists" items={stats.top_artists} />

@@ -1,12 +1,10 @@
 /** Why is this stale? The way from a message to an answer, each step with its age beside what it may be. */
-import { sentence } from "../api/client";
 import type { Freshness as Found, Step } from "../api/types";
 import { span } from "../format";
-import { AsOf, Badge, Loaded, SkeletonRows } from "../parts/states";
-import { useLooked } from "./useLooked";
+import { AsOf, Badge, Loaded, SkeletonRows, type Answer } from "../parts/states";
+import { Words } from "../parts/Words";
 
-export function Freshness() {
-  const answer = useLooked<Found>("/freshness");
+export function Freshness({ answer }: { answer: Answer<Found> }) {
   return (
     <section className="panel" aria-labelledby="freshness-title">
       <header className="panel-head">
@@ -16,7 +14,7 @@ export function Freshness() {
       <Loaded answer={answer} skeleton={<SkeletonRows rows={7} kind="line" />}>
         {(found) => (
           <>
-            <p className={`verdict ${found.late ? "verdict-late" : "verdict-good"}`}>{sentence(found.sentence)}</p>
+            <p className={`verdict ${found.late ? "verdict-late" : "verdict-good"}`}><Words>{found.sentence}</Words></p>
             <ol className="steps">
               {found.steps.map((step) => (
                 <StepRow key={step.step} step={step} />
@@ -43,7 +41,7 @@ function StepRow({ step }: { step: Step }) {
         {age === null ? "not there yet" : span(age)} <span className="quiet">of {span(step.allowed_seconds)}</span>
       </span>
       <Badge tone={step.late ? "late" : "good"}>{step.late ? "late" : "in time"}</Badge>
-      {step.late && <p className="step-why">{sentence(step.sentence)}</p>}
+      {step.late && <p className="step-why"><Words>{step.sentence}</Words></p>}
     </li>
   );
 }

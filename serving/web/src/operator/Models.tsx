@@ -1,10 +1,10 @@
-import { sentence } from "../api/client";
 import type { Models as Found, Rated } from "../api/types";
 import { ago, at, share, span } from "../format";
 import { PageHead } from "../parts/PageHead";
 import { AsOf, Badge, Empty, Loaded, SkeletonRows } from "../parts/states";
 import { Table } from "../parts/Table";
 import { useLooked } from "./useLooked";
+import { Words } from "../parts/Words";
 
 type Release = Found["releases"][number];
 
@@ -12,7 +12,7 @@ const RELEASES = [
   { head: "Version", cell: (row: Release) => <code>{row.version}</code>, names: true },
   { head: "When", cell: (row: Release) => <time dateTime={row.at} title={at(row.at)}>{ago(row.at)}</time> },
   { head: "Verdict", cell: (row: Release) => <Badge tone={/refus|reject|back|fail/i.test(row.verdict) ? "bad" : "good"}>{row.verdict}</Badge> },
-  { head: "Why", cell: (row: Release) => sentence(row.reason) },
+  { head: "Why", cell: (row: Release) => <Words>{row.reason}</Words> },
 ];
 
 export default function Models() {

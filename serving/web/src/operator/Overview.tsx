@@ -1,8 +1,9 @@
-import type { Health, Ledger, Streams } from "../api/types";
+import type { Freshness as Fresh, Health, Ledger, Streams } from "../api/types";
 import { ago, count } from "../format";
 import { PageHead } from "../parts/PageHead";
-import { Badge, Empty, Loaded, SkeletonRows } from "../parts/states";
+import { Badge, Empty, Loaded, SkeletonRows, type Answer } from "../parts/states";
 import { Table } from "../parts/Table";
+import { Words } from "../parts/Words";
 import { Freshness } from "./Freshness";
 import { useLooked } from "./useLooked";
 
@@ -10,19 +11,27 @@ type Query = Streams["queries"][number];
 type Totals = Ledger["topics"][string];
 
 export default function Overview() {
+  const freshness = useLooked<Fresh>("/freshness");
+  const health = useLooked<Health>("/health");
   return (
     <section aria-label="Overview" className="operator">
       <PageHead title="Overview" below={<p className="as-of">asked again every 10 seconds</p>} />
-      <Freshness />
-      <Parts />
-      <StreamTable />
-      <LedgerTable />
+      {/* How long the sentences are is not known before: what stands below them waits for them. */}
+      {freshness.isPending || health.isPending ? (
+        <SkeletonRows rows={14} kind="line" />
+      ) : (
+        <>
+          <Freshness answer={freshness} />
+          <Parts answer={health} />
+          <StreamTable />
+          <LedgerTable />
+        </>
+      )}
     </section>
   );
 }
 
-function Parts() {
-  const answer = useLooked<Health>("/health");
+function Parts({ answer }: { answer: Answer<Health> }) {
   return (
     <section className="panel" aria-labelledby="parts-title">
       <header className="panel-head">
@@ -61,7 +70,7 @@ const LAG = [
   { head: "State", cell: (row: Query) => <Badge tone={row.halted ? "bad" : row.state === "running" ? "good" : "plain"}>{row.halted ? "halted" : row.state}</Badge> },
   { head: "Lag", cell: (row: Query) => (row.lag === null ? "–" : count(row.lag)), number: true },
   { head: "Last batch", cell: (row: Query) => (row.last_batch_at ? ago(row.last_batch_at) : "–") },
-  { head: "In words", cell: (row: Query) => row.sentence },
+  { head: "In words", cell: (row: Query) => <Words>{row.sentence}</Words> },
 ];
 
 function StreamTable() {

@@ -2,12 +2,13 @@
 import { useEffect, useEffectEvent } from "react";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Dialog } from "radix-ui";
-import { ask, get, sentence } from "../api/client";
+import { ask, get } from "../api/client";
 import type { DeadLetters, Redrive as Found } from "../api/types";
 import { plural } from "../format";
 import { Icon } from "../parts/Icon";
 import { Badge, Wrong } from "../parts/states";
 import type { Choice } from "./DeadLetters";
+import { Words } from "../parts/Words";
 
 const POLL_MS = 1_000;
 const TONES = { asked: "plain", running: "plain", done: "good", failed: "bad" } as const;
@@ -72,7 +73,7 @@ function Progress({ asked, done }: { asked: Found; done: () => void }) {
   return (
     <div className="progress" role="status">
       <Badge tone={TONES[state]}>{state}</Badge>
-      <p>{words ? sentence(words) : "The request is written down; the next run takes it."}</p>
+      <p>{words ? <Words>{words}</Words> : "The request is written down; the next run takes it."}</p>
     </div>
   );
 }

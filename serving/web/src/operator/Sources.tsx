@@ -1,10 +1,10 @@
-import { sentence } from "../api/client";
 import type { Sources as Found } from "../api/types";
 import { ago, at } from "../format";
 import { PageHead } from "../parts/PageHead";
 import { AsOf, Badge, Empty, Loaded, SkeletonRows } from "../parts/states";
 import { Table } from "../parts/Table";
 import { useLooked } from "./useLooked";
+import { Words } from "../parts/Words";
 
 type Source = Found["sources"][number];
 type Gap = Found["gaps"][number];
@@ -15,7 +15,7 @@ const SOURCES = [
   { head: "Source", cell: (row: Source) => row.source, names: true },
   { head: "State", cell: (row: Source) => <Badge tone={TONES[row.state] ?? "plain"}>{row.state}</Badge> },
   { head: "Last event", cell: (row: Source) => (row.last_event_at ? ago(row.last_event_at) : "–") },
-  { head: "In words", cell: (row: Source) => sentence(row.sentence) },
+  { head: "In words", cell: (row: Source) => <Words>{row.sentence}</Words> },
 ];
 
 const GAPS = [
@@ -23,7 +23,7 @@ const GAPS = [
   { head: "Listener", cell: (row: Gap) => row.user_id ?? "–" },
   { head: "From", cell: (row: Gap) => at(row.from) },
   { head: "Until", cell: (row: Gap) => at(row.until) },
-  { head: "In words", cell: (row: Gap) => sentence(row.sentence) },
+  { head: "In words", cell: (row: Gap) => <Words>{row.sentence}</Words> },
 ];
 
 export default function Sources() {

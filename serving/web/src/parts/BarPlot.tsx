@@ -10,6 +10,8 @@ interface Props {
   /** The plot as a sentence. */
   summary: string;
   labels: string[];
+  /** Labels below the bars, where the whole ones are too long. */
+  short?: string[];
   values: number[];
   /** What the numbers count, for the table. */
   measure: string;
@@ -53,7 +55,7 @@ function options(width: number, labels: string[], tip: HTMLElement, told: (index
   };
 }
 
-export function BarPlot({ title, summary, labels, values, measure, of }: Props) {
+export function BarPlot({ title, summary, labels, short = labels, values, measure, of }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const tip = useRef<HTMLDivElement>(null);
   const theme = useSeenTheme();
@@ -63,7 +65,7 @@ export function BarPlot({ title, summary, labels, values, measure, of }: Props) 
     if (!box || !note) return;
     const told = (index: number): string => `${labels[index] ?? ""}: ${count(values[index] ?? 0)}`;
     const data: uPlot.AlignedData = [labels.map((_, index) => index), values];
-    const plot = new uPlot(options(box.clientWidth, labels, note, told), data, box);
+    const plot = new uPlot(options(box.clientWidth, short, note, told), data, box);
     const watch = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: HEIGHT }));
     watch.observe(box);
     return () => {
@@ -71,7 +73,7 @@ export function BarPlot({ title, summary, labels, values, measure, of }: Props) 
       plot.destroy();
     };
     // The colours are read from the page, so another theme is another drawing.
-  }, [labels, values, theme]);
+  }, [labels, short, values, theme]);
   return (
     <figure className="plot" aria-labelledby={`${id}-title`}>
       <figcaption>

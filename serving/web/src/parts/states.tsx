@@ -81,7 +81,7 @@ export function Badge({ tone, children }: { tone: "good" | "late" | "bad" | "pla
   return <span className={`badge badge-${tone}`}>{children}</span>;
 }
 
-interface Answer<T> {
+export interface Answer<T> {
   data: T | undefined;
   error: Error | null;
   refetch: () => unknown;

@@ -1,0 +1,121 @@
+"""The built page in Chromium, served by the real API on real Kafka, PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+import psycopg
+import pytest
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+from music_assets.stack.process import free_port
+from serving import page as web_page
+from serving.app import create_app
+from tests.conftest import _settings
+from tests.web import stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fastapi import FastAPI
+    from playwright.sync_api import Browser, Page
+
+    from serving.settings import Settings
+
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+_STARTS_SECONDS = 30.0
+
+
+class Site(NamedTuple):
+    """A running API with its page."""
+
+    url: str
+    app: FastAPI
+    settings: Settings
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[Site]:
+    """Run the API on its port for as long as the block lasts."""
+    app = create_app(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=settings.api_port, log_config=None, timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    end = time.monotonic() + _STARTS_SECONDS
+    while not server.started:
+        assert thread.is_alive() and time.monotonic() < end, "the API did not start"
+        time.sleep(0.02)
+    try:
+        yield Site(f"http://localhost:{settings.api_port}", app, settings)
+    finally:
+        server.should_exit = True
+        thread.join(_STARTS_SECONDS)
+
+
+@pytest.fixture(scope="package")
+def built() -> Path:
+    """The folder of the built page."""
+    if not (web_page.BUILT / "index.html").is_file():
+        pytest.fail("the page is not built: run `make web`")
+    return web_page.BUILT
+
+
+@pytest.fixture(scope="package")
+def stores(
+    broker: str, postgres_url: str, _redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Settings of an API whose stores hold what the page shows."""
+    name = f"test_{uuid4().hex}"
+    base = postgres_url.removesuffix("/music")
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(f"create database {name} template music")
+    settings = _settings(
+        tmp_path_factory.mktemp("page"), kafka_bootstrap_servers=broker, database_url=f"{base}/{name}",
+        redis_url=_redis_server, api_port=free_port(),
+    )  # fmt: skip
+    stage.plant_lake(settings)
+    yield settings
+
+
+@pytest.fixture(scope="package")
+def site(built: Path, stores: Settings) -> Iterator[Site]:
+    """The API with API_AUTH=open: whoever is on this machine may look at everything."""
+    with served(stores) as running:
+        stage.plant_people(running.url, stores, {})
+        stage.wait_until_served(running.app.state.parts)
+        yield running
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium of the machine, which is never downloaded."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("no chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A page of a browser that knows nothing, on a desktop; an error in its console fails the test."""
+    context = browser.new_context(base_url=site.url, viewport=DESKTOP)
+    opened = context.new_page()
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    yield opened
+    context.close()
+    assert not said
