@@ -43,7 +43,7 @@ function Pages() {
           <Route path="search" element={<Search />} />
           <Route path="trending" element={<Trending />} />
           <Route path="charts" element={<Charts />} />
-          <Route path="items/:itemId" element={<Item />} />
+          <Route path="item" element={<Item />} />
           <Route path="operator/*" element={<Operator />} />
           <Route path="*" element={<Empty title="There is no such page">The ways from here are beside this text.</Empty>} />
         </Routes>

@@ -43,4 +43,6 @@ export function span(seconds: number): string {
 
 /** The name of an item, or what its id says where nobody named it. */
 export const named = (itemId: string, name: string | null | undefined): string => name ?? itemId;
+/** The page of an item; its id is no part of the path, because it may hold dots and slashes. */
+export const itemPage = (itemId: string): string => `/item?id=${encodeURIComponent(itemId)}`;
 export const kindOf = (itemId: string): string => itemId.split(":", 1)[0] ?? "track";

@@ -73,9 +73,14 @@ function remember(userId: string | null): void {
 export function WhoProvider({ session, children }: { session: Session; children: ReactNode }) {
   const [chosen, setChosen] = useState(remembered);
   const own = session.user_id;
-  useEffect(() => remember(own === null ? chosen : null), [own, chosen]);
+  useEffect(() => remember(session.operator ? chosen : null), [session.operator, chosen]);
   const who = useMemo<Who>(
-    () => ({ session, listener: own ?? chosen, free: own === null, choose: setChosen }),
+    () => ({
+      session,
+      listener: session.operator ? (chosen ?? own) : own,
+      free: session.operator,
+      choose: setChosen,
+    }),
     [session, own, chosen],
   );
   return <WhoContext value={who}>{children}</WhoContext>;

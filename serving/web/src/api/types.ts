@@ -19,35 +19,10 @@ export type Step = Schemas["StepFreshness"];
 export type Ledger = Schemas["LedgerAnswer"];
 export type Health = Schemas["HealthAnswer"];
 
-export interface Session {
-  mode: "open" | "keys";
-  signed_in: boolean;
-  account: string | null;
-  user_id: string | null;
-  operator: boolean;
-  csrf: string | null;
-}
-
-export interface Play {
-  event_id: string;
-  item_id: string;
-  name: string | null;
-  artist: string | null;
-  played_at: string;
-  ms_played: number | null;
-  source: string | null;
-}
-
-export interface RecentPlays {
-  user_id: string;
-  plays: Play[];
-  as_of: string | null;
-  degraded: boolean;
-}
-
-export interface Users {
-  users: { user_id: string }[];
-}
+export type Session = Schemas["SessionAnswer"];
+export type Play = Schemas["Play"];
+export type RecentPlays = Schemas["RecentAnswer"];
+export type Users = Schemas["UsersAnswer"];
 
 export interface DeadLetter {
   topic: string;

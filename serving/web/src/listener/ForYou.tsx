@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { get, ProblemError } from "../api/client";
 import type { Recommendations, Recommended } from "../api/types";
-import { kindOf, named } from "../format";
+import { itemPage, kindOf, named } from "../format";
 import { Cover } from "../parts/Cover";
 import { Icon } from "../parts/Icon";
 import { PageHead } from "../parts/PageHead";
@@ -77,7 +77,7 @@ function Row({ item, feedback }: { item: Recommended; feedback: Feedback }) {
       <Cover itemId={item.item_id} />
       <div className="row-text">
         <p className="row-name">
-          <Link to={`/items/${encodeURIComponent(item.item_id)}`}>{name}</Link>
+          <Link to={itemPage(item.item_id)}>{name}</Link>
         </p>
         <p className="row-more">
           {item.source === "exploration" ? <Badge tone="plain">try</Badge> : null}

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "react-router";
+import { Link, useSearchParams } from "react-router";
 import { get, ProblemError } from "../api/client";
 import type { Item as Found, Similar } from "../api/types";
-import { named } from "../format";
+import { itemPage, named } from "../format";
 import { Cover } from "../parts/Cover";
 import { Icon } from "../parts/Icon";
 import { PageHead } from "../parts/PageHead";
@@ -14,7 +14,8 @@ const SHOWN = 12;
 const isAway = (error: Error | null): boolean => error instanceof ProblemError && [404, 503].includes(error.status);
 
 export default function Item() {
-  const { itemId = "" } = useParams();
+  const [parameters] = useSearchParams();
+  const itemId = parameters.get("id") ?? "";
   const path = encodeURIComponent(itemId);
   const answer = useQuery({ queryKey: ["item", itemId], queryFn: ({ signal }) => get<Found>(`/items/${path}`, undefined, signal) });
   const item = answer.data;
@@ -38,8 +39,8 @@ export default function Item() {
 function Facts({ item }: { item: Found | undefined }) {
   const facts: [string, React.ReactNode][] = [
     ["Kind", item?.kind],
-    ["Artist", item?.artist_id ? <Link to={`/items/${encodeURIComponent(item.artist_id)}`}>{named(item.artist_id, item.artist_name)}</Link> : null],
-    ["Album", item?.album_id ? <Link to={`/items/${encodeURIComponent(item.album_id)}`}>{named(item.album_id, item.album_name)}</Link> : null],
+    ["Artist", item?.artist_id ? <Link to={itemPage(item.artist_id)}>{named(item.artist_id, item.artist_name)}</Link> : null],
+    ["Album", item?.album_id ? <Link to={itemPage(item.album_id)}>{named(item.album_id, item.album_name)}</Link> : null],
     ["Genre", item?.genre],
     ["Released", item?.release_date],
     ["From", item?.country],
@@ -96,7 +97,7 @@ function SimilarItems({ itemId }: { itemId: string }) {
                   <Cover itemId={item.item_id} />
                   <div className="row-text">
                     <p className="row-name">
-                      <Link to={`/items/${encodeURIComponent(item.item_id)}`}>{named(item.item_id, item.name)}</Link>
+                      <Link to={itemPage(item.item_id)}>{named(item.item_id, item.name)}</Link>
                     </p>
                     <p className="row-more">{item.reason}</p>
                   </div>

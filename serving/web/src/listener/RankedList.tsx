@@ -1,6 +1,6 @@
 /** A chart: place, movement, cover, name and a bar as long as the number beside it. */
 import { Link } from "react-router";
-import { count } from "../format";
+import { count, itemPage } from "../format";
 import { Cover } from "../parts/Cover";
 import { Move } from "./Move";
 
@@ -25,7 +25,7 @@ export function RankedList({ label, measure, rows, moves }: { label: string; mea
           <Cover itemId={row.itemId} size="small" />
           <div className="row-text">
             <p className="row-name">
-              <Link to={`/items/${encodeURIComponent(row.itemId)}`}>{row.name}</Link>
+              <Link to={itemPage(row.itemId)}>{row.name}</Link>
             </p>
             <p className="row-more">{row.more}</p>
           </div>

@@ -1,10 +1,13 @@
 import { Link } from "react-router";
+import { ProblemError } from "../api/client";
 import type { Play } from "../api/types";
-import { ago, at, named } from "../format";
+import { ago, at, itemPage, named } from "../format";
 import { Cover } from "../parts/Cover";
 import { Badge, Empty, Loaded, SkeletonRows } from "../parts/states";
 import { useNow } from "../useNow";
-import { useLivePlays } from "./useLivePlays";
+import { playKey, useLivePlays } from "./useLivePlays";
+
+const NOTHING = <Empty title="Nothing played yet">A play is here the moment it happens.</Empty>;
 
 export function RecentPlays({ userId }: { userId: string }) {
   const { answer, live } = useLivePlays(userId);
@@ -17,19 +20,23 @@ export function RecentPlays({ userId }: { userId: string }) {
           {live ? "live" : "not live"}
         </span>
       </header>
+      {answer.error instanceof ProblemError && answer.error.status === 404 ? (
+        NOTHING
+      ) : (
       <Loaded answer={answer} skeleton={<SkeletonRows rows={10} />}>
         {({ plays }) =>
           plays.length ? (
             <ol className="plays" aria-label="Newest first">
               {plays.map((play) => (
-                <PlayRow key={play.event_id} play={play} />
+                <PlayRow key={playKey(play)} play={play} />
               ))}
             </ol>
           ) : (
-            <Empty title="Nothing played yet">A play is here the moment it happens.</Empty>
+            NOTHING
           )
         }
       </Loaded>
+      )}
     </section>
   );
 }
@@ -42,7 +49,7 @@ function PlayRow({ play }: { play: Play }) {
       <Cover itemId={play.item_id} size="small" />
       <div className="row-text">
         <p className="row-name">
-          <Link to={`/items/${encodeURIComponent(play.item_id)}`}>{name}</Link>
+          <Link to={itemPage(play.item_id)}>{name}</Link>
         </p>
         {play.artist && play.artist !== name && <p className="row-more">{play.artist}</p>}
       </div>

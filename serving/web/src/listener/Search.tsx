@@ -9,6 +9,7 @@ import { PageHead } from "../parts/PageHead";
 import { Segmented } from "../parts/Segmented";
 import { AsOf, Empty, Loaded, SkeletonRows } from "../parts/states";
 import { KINDS, type Kind } from "./kinds";
+import { itemPage } from "../format";
 
 const SHOWN = 30;
 
@@ -73,7 +74,7 @@ function Results({ found, asked }: { found: Found; asked: string }) {
               <Cover itemId={item.item_id} />
               <div className="row-text">
                 <p className="row-name">
-                  <Link to={`/items/${encodeURIComponent(item.item_id)}`}>{item.name}</Link>
+                  <Link to={itemPage(item.item_id)}>{item.name}</Link>
                 </p>
                 <p className="row-more">
                   {item.kind}

@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { get, ProblemError } from "../api/client";
 import type { Stats as Found, TopItem } from "../api/types";
-import { count, day, fullDay, named, plural, share } from "../format";
+import { count, day, fullDay, itemPage, named, plural, share } from "../format";
 import { BarPlot } from "../parts/BarPlot";
 import { Cover } from "../parts/Cover";
 import { PageHead } from "../parts/PageHead";
@@ -123,7 +123,7 @@ function Top({ title, items }: { title: string; items: TopItem[] }) {
             <Cover itemId={item.item_id} size="small" />
             <div className="row-text">
               <p className="row-name">
-                <Link to={`/items/${encodeURIComponent(item.item_id)}`}>{named(item.item_id, item.name)}</Link>
+                <Link to={itemPage(item.item_id)}>{named(item.item_id, item.name)}</Link>
               </p>
               {item.artist_name && <p className="row-more">{item.artist_name}</p>}
               <svg className="amount" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" focusable="false">

@@ -6,10 +6,13 @@ import type { Play, RecentPlays } from "../api/types";
 
 export const KEPT = 20;
 
-/** Join plays by their identity, the newest first. */
+/** What tells a play from every other of one listener. */
+export const playKey = (play: Play): string => `${play.item_id} ${Date.parse(play.played_at)}`;
+
+/** Join plays that are the same, the newest first; of two that are, the later known one stays. */
 export function joined(known: readonly Play[], more: readonly Play[]): Play[] {
-  const byId = new Map([...known, ...more].map((play) => [play.event_id, play]));
-  return [...byId.values()].sort((one, other) => other.played_at.localeCompare(one.played_at)).slice(0, KEPT);
+  const byId = new Map([...known, ...more].map((play) => [playKey(play), play]));
+  return [...byId.values()].sort((one, other) => Date.parse(other.played_at) - Date.parse(one.played_at)).slice(0, KEPT);
 }
 
 export function useLivePlays(userId: string) {
