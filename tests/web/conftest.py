@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import psycopg
@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import sync_playwright
 
+from music_assets import accounts
 from music_assets.stack.process import free_port
 from serving import page as web_page
 from serving.app import create_app
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+PASSWORD = "correct horse battery staple"
 _STARTS_SECONDS = 30.0
+_WAITS_MS = 10_000
 
 
 class Site(NamedTuple):
@@ -53,7 +56,8 @@ def served(settings: Settings) -> Iterator[Site]:
     thread.start()
     end = time.monotonic() + _STARTS_SECONDS
     while not server.started:
-        assert thread.is_alive() and time.monotonic() < end, "the API did not start"
+        assert thread.is_alive(), "the API ended while it started"
+        assert time.monotonic() < end, "the API did not start"
         time.sleep(0.02)
     try:
         yield Site(f"http://localhost:{settings.api_port}", app, settings)
@@ -65,9 +69,9 @@ def served(settings: Settings) -> Iterator[Site]:
 @pytest.fixture(scope="package")
 def built() -> Path:
     """The folder of the built page."""
-    if not (web_page.BUILT / "index.html").is_file():
+    if not (web_page.DIST / "index.html").is_file():
         pytest.fail("the page is not built: run `make web`")
-    return web_page.BUILT
+    return web_page.DIST
 
 
 @pytest.fixture(scope="package")
@@ -85,6 +89,8 @@ def stores(
     )  # fmt: skip
     stage.plant_lake(settings)
     yield settings
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="package")
@@ -108,14 +114,43 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+@pytest.fixture(scope="package")
+def guarded(site: Site) -> Iterator[Site]:
+    """The same stores behind API_AUTH=keys, with an account of a listener and one of an operator."""
+    with psycopg.connect(site.settings.database) as connection:
+        accounts.create(connection, stage.LISTENER, PASSWORD, user_id=stage.LISTENER, is_operator=False)
+        accounts.create(connection, "operator", PASSWORD, user_id=None, is_operator=True)
+    with served(site.settings.model_copy(update={"api_auth": "keys", "api_port": free_port()})) as running:
+        stage.wait_until_served(running.app.state.parts)
+        yield running
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """A page of a browser that knows nothing; an error in its console, or a request to elsewhere, fails the test."""
+    context = browser.new_context(base_url=url, **({"viewport": DESKTOP} | options))
+    context.set_default_timeout(_WAITS_MS)
+    new = context.new_page()
+    wrong: list[str] = []
+    new.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
+    new.on("pageerror", lambda error: wrong.append(str(error)))
+    new.on("request", lambda request: None if request.url.startswith((url, "data:")) else wrong.append(request.url))
+    try:
+        yield new
+    finally:
+        context.close()
+    assert not wrong
+
+
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A page of a browser that knows nothing, on a desktop; an error in its console fails the test."""
-    context = browser.new_context(base_url=site.url, viewport=DESKTOP)
-    opened = context.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    yield opened
-    context.close()
-    assert not said
+    """A desktop's page on the open API."""
+    with opened(browser, site.url) as new:
+        yield new
+
+
+@pytest.fixture
+def listening(page: Page) -> Page:
+    """The same, with a listener chosen before."""
+    page.add_init_script(f"localStorage.setItem('music.listener', '{stage.LISTENER}')")
+    return page

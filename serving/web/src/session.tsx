@@ -36,19 +36,20 @@ export const useSession = () =>
 /** Sign in or out: whatever another person was told is forgotten. */
 export function useSign() {
   const client = useQueryClient();
+  const forget = (): void => client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" });
   return {
     signIn: async (account: string, password: string): Promise<void> => {
       const session = await ask<Session>("POST", "/session", { body: { account, password } });
       protectWith(session.csrf);
-      client.clear();
       client.setQueryData(["session"], session);
+      forget();
     },
     signOut: async (): Promise<void> => {
       await ask("DELETE", "/session");
       remember(null);
       protectWith(null);
-      client.clear();
-      await client.invalidateQueries({ queryKey: ["session"] });
+      await client.refetchQueries({ queryKey: ["session"] });
+      forget();
     },
   };
 }

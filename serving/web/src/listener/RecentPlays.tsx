@@ -23,19 +23,19 @@ export function RecentPlays({ userId }: { userId: string }) {
       {answer.error instanceof ProblemError && answer.error.status === 404 ? (
         NOTHING
       ) : (
-      <Loaded answer={answer} skeleton={<SkeletonRows rows={10} />}>
-        {({ plays }) =>
-          plays.length ? (
-            <ol className="plays" aria-label="Newest first">
-              {plays.map((play) => (
-                <PlayRow key={playKey(play)} play={play} />
-              ))}
-            </ol>
-          ) : (
-            NOTHING
-          )
-        }
-      </Loaded>
+        <Loaded answer={answer} skeleton={<SkeletonRows rows={10} />}>
+          {({ plays }) =>
+            plays.length ? (
+              <ol className="plays" aria-label="Newest first">
+                {plays.map((play) => (
+                  <PlayRow key={playKey(play)} play={play} />
+                ))}
+              </ol>
+            ) : (
+              NOTHING
+            )
+          }
+        </Loaded>
       )}
     </section>
   );
