@@ -18,7 +18,7 @@ from music_assets.recommender.models.ease import Ease
 from music_assets.sources.names import COUNTRIES, GENRES, distinct
 from serving.parts import Parts
 from streaming.lake import Lake
-from streaming.tables import LEDGER, TRENDING_1H, TRENDING_24H, silver
+from streaming.tables import LEDGER, TRENDING_1H, TRENDING_24H, dead_letters, silver, tables
 from tests.recommender.worlds import listens
 from tests.serving import marts, worlds
 
@@ -51,7 +51,9 @@ def world() -> World:
 
 def plant_lake(settings: Settings) -> None:
     """Write catalogue, charts, a model and a ledger."""
-    known, rng = world(), Random(3)
+    known, rng, lake = world(), Random(3), Lake(settings.storage)
+    for table in tables().values():
+        lake.create(table)
     genres = {artist: GENRES[number % _TASTES] for number, artist in enumerate(known.artists)}
     worlds.names(settings, known.artists, genres)
     _songs(settings, known)
@@ -59,6 +61,7 @@ def plant_lake(settings: Settings) -> None:
         _trending(settings, known, rng, table, most)
     _model(settings, known)
     _ledger(settings)
+    _dead_letters(settings)
 
 
 def _songs(settings: Settings, known: World) -> None:
@@ -121,6 +124,21 @@ def _ledger(settings: Settings) -> None:
         for topic, (received, stored, twice, dead) in counts.items()
     ]
     _write(settings, LEDGER, rows)
+
+
+def _dead_letters(settings: Settings) -> None:
+    """Write three ratings that break their contract."""
+    now = datetime.now(UTC)
+    table = dead_letters("events_ratings")
+    rows = [
+        {
+            "kafka_topic_id": "t", "kafka_partition": 0, "kafka_offset": offset, "kafka_timestamp": now, "key": b"k",
+            "value": b'{"rating": 11}', "headers": [], "reason": "out_of_range", "field": "rating",
+            "detail": "rating must lie between 0 and 5", "ingested_at": now,
+        }
+        for offset in range(3)
+    ]  # fmt: skip
+    _write(settings, table, rows)
 
 
 def _write(settings: Settings, table: Any, rows: list[dict[str, Any]]) -> None:

@@ -34,11 +34,6 @@ new PerformanceObserver((list) => {
 """
 
 
-def ways(site: Site) -> list[str]:
-    """The pages whose endpoints the API has."""
-    return [*LISTENER_WAYS, *(OPERATOR_WAYS if "/operator/streams" in site.app.openapi()["paths"] else [])]
-
-
 def settle(page: Page) -> None:
     """Wait until everything stands that will."""
     expect(page.locator("h1")).to_be_visible()
@@ -59,7 +54,7 @@ def test_axe_finds_nothing_in_either_theme_and_nothing_jumps(
     with opened(browser, site.url, color_scheme="light", viewport=viewport, reduced_motion="reduce") as page:
         page.add_init_script(f"localStorage.setItem('music.listener', '{stage.LISTENER}')")
         page.add_init_script(_WATCH_SHIFTS)
-        for way in ways(site):
+        for way in (*LISTENER_WAYS, *OPERATOR_WAYS):
             page.goto(f"/app/{way}")
             settle(page)
             assert page.evaluate("window.shift") <= _MOST_SHIFT, way

@@ -24,82 +24,13 @@ export type Play = Schemas["Play"];
 export type RecentPlays = Schemas["RecentAnswer"];
 export type Users = Schemas["UsersAnswer"];
 
-export interface DeadLetter {
-  topic: string;
-  partition: number;
-  offset: number;
-  reason: string;
-  field: string | null;
-  at: string;
-  redriven: boolean;
-  raw: string;
-}
-
-export interface DeadLetters {
-  deadletters: DeadLetter[];
-  counts: { topic: string; reason: string; rows: number }[];
-  next: string | null;
-  as_of: string | null;
-  degraded: boolean;
-}
-
-export interface Redrive {
-  redrive_id: string;
-  state: "asked" | "running" | "done" | "failed";
-  sentence?: string;
-}
-
-export interface Topics {
-  topics: { topic: string; partitions: number; messages: number; oldest: string | null; newest: string | null }[];
-}
-
-export interface Message {
-  partition: number;
-  offset: number;
-  timestamp: string;
-  key: string | null;
-  headers: Record<string, string>;
-  value: string;
-}
-
-export interface Messages {
-  messages: Message[];
-  next: string | null;
-}
-
-export interface Streams {
-  queries: {
-    query: string;
-    topic: string | null;
-    state: string;
-    lag: number | null;
-    last_batch_at: string | null;
-    halted: boolean;
-    sentence: string;
-  }[];
-}
-
-export interface Rated {
-  model: string;
-  ndcg: number;
-  low: number;
-  high: number;
-  recall: number;
-  coverage: number;
-  seconds: number;
-}
-
-export interface Models {
-  champion: string | null;
-  releases: { version: string; at: string; verdict: string; reason: string }[];
-  leaderboard: Rated[];
-  as_of: string | null;
-  degraded: boolean;
-}
-
-export interface Sources {
-  sources: { source: string; state: string; last_event_at: string | null; sentence: string }[];
-  gaps: { source: string; user_id: string | null; from: string; until: string; sentence: string }[];
-  as_of: string | null;
-  degraded: boolean;
-}
+export type DeadLetters = Schemas["DeadLettersAnswer"];
+export type DeadLetter = DeadLetters["deadletters"][number];
+export type Redrive = Schemas["RedriveAnswer"];
+export type Topics = Schemas["TopicsAnswer"];
+export type Messages = Schemas["MessagesAnswer"];
+export type Message = Messages["messages"][number];
+export type Streams = Schemas["StreamsAnswer"];
+export type Models = Schemas["ModelsAnswer"];
+export type Rated = Models["leaderboard"][number];
+export type Sources = Schemas["SourcesAnswer"];

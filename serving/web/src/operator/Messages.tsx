@@ -1,21 +1,29 @@
+import { useState } from "react";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 import { get } from "../api/client";
-import type { Message, Messages as Found } from "../api/types";
+import type { Message, Messages as Found, Topics } from "../api/types";
 import { at } from "../format";
 import { Icon } from "../parts/Icon";
 import { PageHead } from "../parts/PageHead";
+import { Segmented } from "../parts/Segmented";
 import { Empty, Loaded, SkeletonRows } from "../parts/states";
+import { useLooked } from "./useLooked";
 
 const PAGE = 20;
+/** Until the partitions are known as well: what stands below them must not move. */
+const WAITING = { data: undefined, error: null, refetch: () => undefined };
 
 export default function Messages() {
   const { topic = "" } = useParams();
+  const [partition, setPartition] = useState("all");
+  const topics = useLooked<Topics>("/operator/topics");
+  const partitions = topics.data?.topics.find((each) => each.topic === topic)?.partitions ?? 0;
   const answer = useInfiniteQuery({
-    queryKey: ["messages", topic],
+    queryKey: ["messages", topic, partition],
     queryFn: ({ pageParam, signal }) =>
-      get<Found>(`/operator/topics/${encodeURIComponent(topic)}/messages`, { limit: PAGE, cursor: pageParam }, signal),
-    initialPageParam: null as string | null,
+      get<Found>(`/operator/topics/${encodeURIComponent(topic)}/messages`, { limit: PAGE, partition: partition === "all" ? null : partition, offset: pageParam }, signal),
+    initialPageParam: null as number | null,
     getNextPageParam: (last) => last.next,
     placeholderData: keepPreviousData,
   });
@@ -33,8 +41,20 @@ export default function Messages() {
           <Icon name="redo" /> Renew
         </button>
       </PageHead>
-      <Loaded answer={answer} skeleton={<SkeletonRows rows={8} kind="line" />}>
-        {({ pages }) => <Letters messages={pages.flatMap((page) => page.messages)} />}
+      <Loaded answer={topics.isPending ? WAITING : answer} skeleton={<SkeletonRows rows={8} kind="line" />}>
+        {({ pages }) => (
+          <>
+            {partitions > 1 && (
+              <Segmented
+                label="Partition"
+                value={partition}
+                options={["all", ...Array.from({ length: partitions }, (_, number) => String(number))].map((value) => ({ value, label: value }))}
+                onChange={setPartition}
+              />
+            )}
+            <Letters messages={pages.flatMap((page) => page.messages)} />
+          </>
+        )}
       </Loaded>
       {answer.hasNextPage && (
         <button type="button" className="button more" onClick={() => void answer.fetchNextPage()} disabled={answer.isFetchingNextPage}>
@@ -57,14 +77,14 @@ function Letters({ messages }: { messages: Message[] }) {
                 {message.partition}/{message.offset}
               </span>
               <code className="letter-key">{message.key ?? "no key"}</code>
-              <span className="letter-place quiet">{message.value}</span>
-              <time dateTime={message.timestamp}>{at(message.timestamp)}</time>
+              <span className="letter-place quiet">{message.value ?? "nothing: the key was deleted"}</span>
+              {message.timestamp && <time dateTime={message.timestamp}>{at(message.timestamp)}</time>}
             </summary>
-            <pre tabIndex={0} aria-label="Value">{pretty(message.value)}</pre>
+            <pre tabIndex={0} aria-label="Value">{message.value === null ? "nothing: the key was deleted" : pretty(message.value)}</pre>
             {Object.keys(message.headers).length > 0 && (
               <pre tabIndex={0} aria-label="Headers">
                 {Object.entries(message.headers)
-                  .map(([name, value]) => `${name}: ${value}`)
+                  .map(([name, value]) => `${name}: ${value ?? ""}`)
                   .join("\n")}
               </pre>
             )}

@@ -8,11 +8,13 @@ import { Words } from "../parts/Words";
 
 type Release = Found["releases"][number];
 
+const TONES = { serves: "good", challenger: "plain", before: "plain", withdrawn: "bad", damaged: "bad", kept: "plain" } as const;
+
 const RELEASES = [
   { head: "Version", cell: (row: Release) => <code>{row.version}</code>, names: true },
-  { head: "When", cell: (row: Release) => <time dateTime={row.at} title={at(row.at)}>{ago(row.at)}</time> },
-  { head: "Verdict", cell: (row: Release) => <Badge tone={/refus|reject|back|fail/i.test(row.verdict) ? "bad" : "good"}>{row.verdict}</Badge> },
-  { head: "Why", cell: (row: Release) => <Words>{row.reason}</Words> },
+  { head: "When", cell: (row: Release) => (row.at ? <time dateTime={row.at} title={at(row.at)}>{ago(row.at)}</time> : "–") },
+  { head: "Verdict", cell: (row: Release) => <Badge tone={TONES[row.verdict]}>{row.verdict}</Badge> },
+  { head: "Why", cell: (row: Release) => (row.reason ? <Words>{row.reason}</Words> : "–") },
 ];
 
 export default function Models() {
@@ -68,9 +70,9 @@ function Leaderboard({ rated, champion }: { rated: Rated[]; champion: string | n
         </span>
       ),
     },
-    { head: "Recall", number: true, cell: (row: Rated) => row.recall.toFixed(3) },
-    { head: "Coverage", number: true, cell: (row: Rated) => share(row.coverage) },
-    { head: "Fitted in", number: true, cell: (row: Rated) => span(row.seconds) },
+    { head: "Recall", number: true, cell: (row: Rated) => row.recall?.toFixed(3) ?? "–" },
+    { head: "Coverage", number: true, cell: (row: Rated) => (row.coverage === null ? "–" : share(row.coverage)) },
+    { head: "Fitted in", number: true, cell: (row: Rated) => (row.seconds === null ? "–" : span(row.seconds)) },
   ];
   return <Table label="Leaderboard" columns={columns} rows={rated} id={(row) => row.model} />;
 }

@@ -9,11 +9,11 @@ import { Words } from "../parts/Words";
 type Source = Found["sources"][number];
 type Gap = Found["gaps"][number];
 
-const TONES: Record<string, "good" | "late" | "bad"> = { ok: "good", up: "good", healthy: "good", late: "late", degraded: "late", stale: "late", down: "bad", failing: "bad", failed: "bad" };
+const TONES = { ok: "good", silent: "late", recorded: "plain" } as const;
 
 const SOURCES = [
   { head: "Source", cell: (row: Source) => row.source, names: true },
-  { head: "State", cell: (row: Source) => <Badge tone={TONES[row.state] ?? "plain"}>{row.state}</Badge> },
+  { head: "State", cell: (row: Source) => <Badge tone={TONES[row.state]}>{row.state}</Badge> },
   { head: "Last event", cell: (row: Source) => (row.last_event_at ? ago(row.last_event_at) : "–") },
   { head: "In words", cell: (row: Source) => <Words>{row.sentence}</Words> },
 ];

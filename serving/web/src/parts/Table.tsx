@@ -18,7 +18,7 @@ interface Props<T> {
 /** A table that scrolls within itself where the screen is narrower than it is. */
 export function Table<T>({ label, columns, rows, id }: Props<T>) {
   return (
-    <div className="scroll" tabIndex={0} role="region" aria-label={label}>
+    <div className="scroll" tabIndex={0} role="region" aria-label={`${label}, table`}>
       <table className="table">
         <thead>
           <tr>
