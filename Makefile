@@ -9,24 +9,32 @@ BESIDE := $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= --co
 ALONE := $(BIN)/python -m pytest --cov --cov-append --cov-report=term
 ARGS ?=
 
+WEB := serving/web
+WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/public -type f ! -name schema.d.ts) tests/serving/openapi.json \
+	$(addprefix $(WEB)/,index.html package.json tsconfig.json vite.config.ts)
+# A Node of the environment, where one had to be brought, goes before the machine's.
+NPM := cd $(WEB) && PATH="$(CURDIR)/$(BIN):$$PATH" npm --silent
+NODE_WILL_DO := const [a, b] = process.versions.node.split(".").map(Number); \
+	process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full chaos check bench env dev jars up down lock clean
+.PHONY: help demo test test-full chaos check bench env dev jars web up down lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: jars ## the whole way once, then serve; ARGS="--exit" ends after the summary
+demo: jars web ## the whole way once, then serve; ARGS="--exit" ends after the summary
 	@$(BIN)/music demo $(ARGS)
 
-test: dev jars ## the suite on real parts, but for what takes long; ARGS go to pytest
+test: dev jars web ## the suite on real parts, but for what takes long; ARGS go to pytest
 	$(BESIDE) -m "not alone and not heavy" $(ARGS)
 	$(ALONE) -m "alone and not heavy" $(ARGS)
 
-test-full: dev jars ## all of it, on an S3 server as well; needs Go
+test-full: dev jars web ## all of it, on an S3 server as well; needs Go
 	@$(BIN)/python -m tests.fixtures.s3
 	$(BESIDE) -m "not alone and not heavy" $(ARGS)
 	$(ALONE) -m "alone or heavy" $(ARGS)
@@ -34,18 +42,19 @@ test-full: dev jars ## all of it, on an S3 server as well; needs Go
 chaos: dev jars ## kill every part under load and count; ARGS="--seed 1 --kills 50 --engine spark"
 	$(BIN)/python -m tests.chaos.run $(ARGS)
 
-check: dev ## lint, format, types, import contracts, SQL, definitions
+check: dev $(WEB)/node_modules/.installed ## lint, format, types, import contracts, SQL, definitions
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint dbt_project
 	$(BIN)/dagster definitions validate --log-level warning
+	$(NPM) run check
 
 bench: jars ## measure the streams against bare code; ARGS="--mode latency" and others
 	@$(BIN)/music bench stream $(ARGS)
 
-up: jars ## start the embedded stack
+up: jars web ## start the embedded stack
 	@$(BIN)/music up
 
 down: .venv/.runtime ## stop it
@@ -57,6 +66,22 @@ dev: .venv/.dev ## make it with the tools of a developer
 
 jars: .venv/.runtime ## fetch the pinned jars
 	@$(BIN)/music jars
+
+web: $(WEB)/dist/index.html ## build the web page
+
+$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB_SOURCES)
+	@echo "web page: $(WEB)/dist"
+	@$(NPM) run build
+
+$(WEB)/node_modules/.installed: .venv/.node $(WEB)/package-lock.json $(WEB)/.npmrc
+	@echo "web page: packages of $(WEB)/package-lock.json"
+	@$(NPM) ci
+	@touch $@
+
+.venv/.node: .venv/.bootstrap requirements-web.lock
+	@command -v npm >/dev/null && node -e '$(NODE_WILL_DO)' \
+		|| { echo "environment: Node of requirements-web.lock"; $(INSTALL) --require-hashes -r requirements-web.lock; }
+	@touch $@
 
 .venv/.bootstrap: requirements-bootstrap.lock
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
@@ -81,9 +106,10 @@ jars: .venv/.runtime ## fetch the pinned jars
 lock: .venv/.bootstrap ## resolve every lock file anew
 	$(LOCK) --group bootstrap -o requirements-bootstrap.lock
 	$(LOCK) --group build -o requirements-build.lock
+	$(LOCK) --group web -o requirements-web.lock
 	$(LOCK) pyproject.toml --group build --group dev -o requirements-dev.lock
 	$(LOCK) pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
 
 clean: ## stop the stack and remove its state, the environment and every cache
 	@if test -x $(BIN)/music; then $(BIN)/music down; fi
-	rm -rf .music .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info dbt_project/target dbt_project/logs
+	rm -rf .music .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info dbt_project/target dbt_project/logs $(WEB)/dist $(WEB)/node_modules
