@@ -145,9 +145,11 @@ def test_by_keyboard_alone(listening: Page) -> None:
     expect(page.get_by_role("button", name=f"Play {name}")).to_be_focused()
     page.get_by_role("button", name=re.compile("^Theme")).focus()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitemradio").first).to_be_focused()
     page.keyboard.press("End")
+    expect(page.get_by_role("menuitemradio", name="Dark")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
 def test_one_signs_in_where_keys_are_asked_for(browser: Browser, guarded: Site) -> None:
