@@ -2,19 +2,16 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import structlog
 import typer
 from rich.console import Console
 
+from music_assets.bench.report import Report
 from music_assets.settings import settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from music_assets.bench.report import Report
 
 _WIDTH = 160
 """Of the lines where the output is no terminal: a log file should not break a table."""
