@@ -45,7 +45,7 @@ class Settings(streaming_settings.Settings):
     mlflow_experiment_name: str = Field("music", min_length=1, description="Experiment of the training runs there.")
     api_port: Port = Field(8000, description="Port of the API.")
     api_key: SecretStr | None = Field(
-        None, description="Key with the scope ingest, for what posts to the API here: `music simulate`, the demo."
+        None, description="Key with the scopes ingest and read, for `music simulate` and the demo, where API_AUTH=keys."
     )
     lastfm_api_key: SecretStr | None = Field(None, description="Last.fm API key; empty: recorded answers.")
     lastfm_users: str = Field(

@@ -20,7 +20,7 @@ from streaming.tables import ERASED, LEDGER, tables
 from streaming.topics import log_topics, topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from streaming.lake import Lake
     from streaming.tables import Table
@@ -101,6 +101,19 @@ def end_offsets(lake: Lake) -> dict[Partition, int]:
         Partition(row["kafka_topic_id"], row["kafka_partition"]): int(row["end_offset_max"])
         for row in grouped.to_pylist()
     }
+
+
+def lag(state: TopicState, covered: Mapping[Partition, int]) -> int:
+    """Return how many positions of a topic on the broker the ledger does not cover yet.
+
+    Args:
+        state: the broker's topic.
+        covered: what `end_offsets` gave.
+    """
+    return sum(
+        end - covered.get(Partition(state.topic_id, partition), state.first_offsets[partition])
+        for partition, end in state.end_offsets.items()
+    )
 
 
 def problems(lake: Lake, broker: dict[str, TopicState]) -> list[str]:

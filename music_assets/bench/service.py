@@ -15,7 +15,7 @@ from music_assets.stack.memory import tree_mb
 from music_assets.stack.single import running
 from streaming.errors import TimeoutExpiredError, UnavailableError
 from streaming.lake import Lake
-from streaming.ledger import Partition, end_offsets
+from streaming.ledger import end_offsets, lag
 from streaming.topics.admin import describe
 
 if TYPE_CHECKING:
@@ -87,11 +87,7 @@ def _sample(service: Service, stop: threading.Event, every: float) -> None:
 def behind(settings: Settings) -> int:
     """Return how many positions on the broker the ledger does not cover yet."""
     ends = end_offsets(Lake(settings.storage))
-    return sum(
-        end - ends.get(Partition(state.topic_id, number), state.first_offsets[number])
-        for state in describe(settings.bootstrap_servers).values()
-        for number, end in state.end_offsets.items()
-    )
+    return sum(lag(state, ends) for state in describe(settings.bootstrap_servers).values())
 
 
 def wait_until_current(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import httpx
+from pydantic import SecretStr
 
 from music_assets.demo.report import Recommendations, Recommended
 from music_assets.sources.feed import ClientEvent
@@ -35,10 +36,12 @@ class Asker:
 
     Args:
         url: where it answers.
+        key: with the scope `read`, where the API asks for one.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, key: SecretStr | None = None) -> None:
         self._url = url
+        self._headers = {"authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
     def recommendations(self, users: Iterable[str], *, version: str) -> list[Recommendations]:
         """Return what listeners are shown, asked until the bundle `version` serves or the patience ends."""
@@ -83,7 +86,7 @@ class Asker:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                answer = httpx.get(f"{self._url}{path}", params=query, timeout=10)
+                answer = httpx.get(f"{self._url}{path}", params=query, headers=self._headers, timeout=10)
                 answer.raise_for_status()
             except httpx.HTTPError as error:
                 if time.monotonic() > deadline:

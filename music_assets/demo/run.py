@@ -133,7 +133,7 @@ class Demo:
         found = self._settle(sent)
         champion = outcome.assets.get("recommender/champion", {})
         version = str(champion.get("version", ""))
-        asker = ask.Asker(self._settings.api_url)
+        asker = ask.Asker(self._settings.api_url, key=self._settings.api_key)
         answers = asker.recommendations(ask.some_listeners(self._feed.events()), version=version)
         trending = asker.trending(sent.ended if sent.truth.trend_item else None)
         broken = {

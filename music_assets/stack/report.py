@@ -45,7 +45,7 @@ def topic_lines(settings: Settings) -> list[TopicLine]:
     return [
         TopicLine(
             topic=topic.name,
-            lag=_lag(states[topic.name], covered) if topic.name in states else None,
+            lag=ledger.lag(states[topic.name], covered) if topic.name in states else None,
             totals=totals.get(topic.name, ledger.Totals()),
         )
         for topic in log_topics()
@@ -60,13 +60,6 @@ def _broker_states(settings: Settings) -> dict[str, TopicState]:
         return describe(settings.bootstrap_servers)
     except UnavailableError:
         return {}
-
-
-def _lag(state: TopicState, covered: dict[ledger.Partition, int]) -> int:
-    return sum(
-        end - covered.get(ledger.Partition(state.topic_id, partition), state.first_offsets[partition])
-        for partition, end in state.end_offsets.items()
-    )
 
 
 def newest_events(settings: Settings) -> dict[str, datetime]:

@@ -49,7 +49,8 @@ def read(settings: Settings, lake: Lake, *, charted_at: datetime | None) -> Stre
     rows = [_whole(_BRONZE, up, None)]
     for topic in log_topics():
         state: State = "halted" if halt is not None else up
-        lag = _lag(states.get(topic.name), covered)
+        held = states.get(topic.name)
+        lag = None if held is None else ledger.lag(held, covered)
         said = halt.sentence if halt is not None else _said(_SILVER, state, lag, topic.name)
         rows.append(
             StreamRow(
@@ -92,15 +93,6 @@ def _batches(lake: Lake) -> Batches:
         (row["query"], row["topic"]): row["committed_at_max"]
         for row in rows.aggregate([("committed_at", "max")]).to_pylist()
     }
-
-
-def _lag(state: TopicState | None, covered: Mapping[ledger.Partition, int]) -> int | None:
-    if state is None:
-        return None
-    return sum(
-        end - covered.get(ledger.Partition(state.topic_id, partition), state.first_offsets[partition])
-        for partition, end in state.end_offsets.items()
-    )
 
 
 def _features(settings: Settings, states: Mapping[str, TopicState]) -> list[StreamRow] | None:
