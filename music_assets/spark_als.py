@@ -5,19 +5,25 @@ For listens that no longer fit one machine. The package `recommender` imports no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 
+from music_assets.recommender.candidates import measured
 from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.names import IALS
+from music_assets.recommender.recipes import recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import SparkSession
+
+    from music_assets.recommender.candidates import Candidate
+    from music_assets.recommender.split import Split
 
 _SEED: Final = 42
 
@@ -81,3 +87,26 @@ class SparkAls(Model):
         flat = learnt.column("features").combine_chunks().flatten().to_numpy(zero_copy_only=False)
         factors[rows] = flat.reshape(len(rows), self.factors)
         return factors
+
+
+def side_by_side(trained: Candidate, split: Split, spark: SparkSession) -> dict[str, dict[str, float]]:
+    """Fit a candidate's settings again on both engines and judge both on the same split.
+
+    Args:
+        trained: a candidate of the recipe iALS.
+        split: that it was fitted and measured on.
+        spark: session that trains the other one.
+
+    Returns:
+        Engine to its metrics and the seconds of its fit.
+    """
+    ours = recipe(IALS).build(trained.settings)
+    shared = {field.name: trained.settings[field.name] for field in fields(SparkAls) if field.name in trained.settings}
+    return {"python": _judged(ours, split), "spark": _judged(SparkAls(spark, **shared), split)}
+
+
+def _judged(model: Model, split: Split) -> dict[str, float]:
+    started = time.monotonic()
+    fitted = model.fit(split.train)
+    seconds = time.monotonic() - started
+    return {**measured(fitted, split.history, split.test).means(), "seconds": round(seconds, 2)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +11,9 @@ from scipy import sparse
 
 from music_assets.recommender.files import read_model, save_model
 from music_assets.recommender.interactions import Counted
-from music_assets.spark_als import SparkAls
-from tests.recommender.worlds import checkerboard
+from music_assets.recommender.training import Workshop
+from music_assets.spark_als import SparkAls, side_by_side
+from tests.recommender.worlds import checkerboard, tastes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,3 +35,14 @@ def test_the_withheld_item_comes_first_and_the_files_hold_it(spark: SparkSession
 def test_nothing_heard_needs_no_spark(spark: SparkSession) -> None:
     model = SparkAls(spark, factors=3).fit(Counted(("a", "b"), sparse.csr_matrix((1, 2), dtype=np.float32)))
     assert not model.factors.any()
+
+
+@pytest.mark.spark
+def test_both_engines_are_judged_on_the_split_of_the_asset(spark: SparkSession, tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path)
+    workshop.prepare(tastes())
+    trained = workshop.train("ials")
+    small = replace(trained, settings={**trained.settings, "factors": 8, "epochs": 6})
+    compared = side_by_side(small, workshop.split(), spark)
+    assert compared["python"].keys() == compared["spark"].keys()
+    assert all(0.15 < figures["ndcg@10"] <= 1 for figures in compared.values()), compared
