@@ -28,6 +28,9 @@ class Settings(streaming_settings.Settings):
     postgres_password: SecretStr | None = Field(None, description="Its password.")
     postgres_db: str = Field("music", description="Its database.")
     warehouse_target: Literal["postgres", "snowflake"] = Field("postgres", description="Where dbt builds the marts.")
+    train_engine: Literal["python", "spark"] = Field(
+        "python", description="spark: candidates_ials trains on Spark MLlib as well and shows both side by side."
+    )
     warehouse_interval_seconds: int = Field(
         180, ge=10, description="The warehouse follows a moved lake at most this often, in seconds."
     )

@@ -84,6 +84,60 @@ def recommend(
 
 
 @bench.command()
+def train(
+    *,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
+    ] = False,
+    users: Annotated[int, typer.Option(min=100, help="Listeners.")] = 100_000,
+    items: Annotated[int, typer.Option(min=100, help="Catalogue.")] = 50_000,
+    listens: Annotated[list[int] | None, typer.Option(min=1000, help="Size of a training; may be repeated.")] = None,
+) -> None:
+    """Train as a day does on planted listens: seconds and memory of each step; exit code 1 when a limit is missed."""
+    from music_assets.bench.train import Options, run
+
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
+    sizes = tuple(listens) if listens else Options.listens
+    home = settings().music_home
+    home.mkdir(parents=True, exist_ok=True)
+    report = run(Options(users=users, items=items, listens=sizes), home, lambda text: typer.echo(text, err=True))
+    if json:
+        sys.stdout.write(report.as_json())
+    report.show(Console(stderr=json, width=_WIDTH))
+    if report.missed:
+        raise typer.Exit(1)
+
+
+@bench.command()
+def als(
+    *,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
+    ] = False,
+    users: Annotated[int, typer.Option(min=100, help="Listeners.")] = 100_000,
+    items: Annotated[int, typer.Option(min=100, help="Catalogue.")] = 50_000,
+    listens: Annotated[int, typer.Option(min=1000, help="How many.")] = 1_000_000,
+    factors: Annotated[int, typer.Option(min=2, help="Numbers per item.")] = 64,
+) -> None:
+    """Measure an iteration of iALS beside the package implicit and Spark MLlib; exit code 1 when a limit is missed."""
+    from music_assets.bench.als import Options, run
+    from streaming.spark import session
+
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
+    spark = session(settings())
+    try:
+        options = Options(users=users, items=items, listens=listens, factors=factors)
+        report = run(options, spark, lambda text: typer.echo(text, err=True))
+    finally:
+        spark.stop()
+    if json:
+        sys.stdout.write(report.as_json())
+    report.show(Console(stderr=json, width=_WIDTH))
+    if report.missed:
+        raise typer.Exit(1)
+
+
+@bench.command()
 def warehouse(
     *,
     listens: Annotated[list[int] | None, typer.Option(min=1000, help="Listens before; may be repeated.")] = None,

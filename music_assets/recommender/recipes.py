@@ -50,6 +50,9 @@ _TUNING_ITEMS: Final = 4000
 """Catalogue of EASE while tuning: the cube of 8,000 is eight times the work for the same choice."""
 
 _TRIALS: Final = 12
+_SECONDS: Final = 90.0
+"""For a recipe's trials in daily training: at the size of a demo all of them fit, at 10 M listens two or three."""
+
 _SEED: Final = 7
 
 _log: Final = structlog.get_logger()
@@ -108,12 +111,13 @@ class Recipe:
         return replace(self.first, **settings)
 
     def tuned(self, train: Interactions) -> Model:
-        """Return the settings with the best NDCG on the last fifth of the training time."""
+        """Return the settings with the best NDCG on the last fifth of the training time, within `_SECONDS`."""
         part = split_at(train, cutoff_of(train))
         if self.suggest is None or part.listeners < _MIN_JUDGES:
             return self.first
         judges = np.random.default_rng(_SEED).permutation(part.listeners)[:MAX_JUDGES]
-        return self.tune(Part(part.train, part.history[judges], part.test[judges]), k=K, trials=_TRIALS).model
+        judged = Part(part.train, part.history[judges], part.test[judges])
+        return self.tune(judged, k=K, trials=_TRIALS, seconds=_SECONDS).model
 
     def tune(self, part: Part, *, k: int, trials: int, seconds: float | None = None) -> Tuned:
         """Return the settings with the best NDCG@k on a validation part.

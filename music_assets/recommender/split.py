@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 TEST_SHARE: Final = 0.2
 """Share of the time, at its end, that is kept for the test."""
 
+MAX_LISTENERS: Final = 10_000
+"""Listeners that judge a day's candidates: enough to see a hundredth of NDCG; more would cost as much as training."""
+
+_SEED: Final = 7
 _STRAY_SHARE: Final = 0.001
 """Share of the earliest listens that does not count for where time begins: one listen of 1970 must not move it."""
 
@@ -44,6 +48,13 @@ class Split:
     def listeners(self) -> int:
         """Listeners under test."""
         return int(self.history.shape[0])
+
+    def of_at_most(self, listeners: int) -> Split:
+        """Return the same split judged by so many listeners at most, drawn at random but always the same ones."""
+        if self.listeners <= listeners:
+            return self
+        drawn = np.sort(np.random.default_rng(_SEED).permutation(self.listeners)[:listeners])
+        return replace(self, history=self.history[drawn], test=self.test[drawn])
 
     def leak(self) -> str | None:
         """Return what of the test part the training part knows, as a sentence, or None."""

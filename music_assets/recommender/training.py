@@ -24,7 +24,7 @@ from music_assets.recommender.metrics import Interval, K, difference
 from music_assets.recommender.names import CANDIDATES, EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
 from music_assets.recommender.ranking import fitted_again, second_stage
 from music_assets.recommender.recipes import recipe
-from music_assets.recommender.split import Split, cutoff_of, split_at
+from music_assets.recommender.split import MAX_LISTENERS, Split, cutoff_of, split_at
 from streaming.errors import IntegrityError, UnavailableError
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class Workshop:
         return Interactions.open(self._work / "interactions")
 
     def split(self) -> Split:
-        """Return those listens split at the cut-off that `prepare` fixed."""
-        listens = self.listens()
-        return split_at(listens, json.loads((self._work / "interactions" / "cutoff.json").read_text("utf-8")))
+        """Return those listens split at the cut-off that `prepare` fixed, judged by `MAX_LISTENERS` at most."""
+        cutoff = json.loads((self._work / "interactions" / "cutoff.json").read_text("utf-8"))
+        return split_at(self.listens(), cutoff).of_at_most(MAX_LISTENERS)
 
     def train(self, name: str) -> Candidate:
         """Pick a recipe's settings and fit it, both on the listens before the cut-off; measure it on those after."""

@@ -1,17 +1,20 @@
 """The recommender: listens from the marts, candidates measured on one split by time, and the gate."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
 from music_assets.recommender.markdown import table
-from music_assets.recommender.names import CANDIDATES, FIRST_STAGE
+from music_assets.recommender.names import CANDIDATES, FIRST_STAGE, IALS
 from music_assets.recommender.picture import embedded, gains
 from music_assets.recommender.tracking import Run, Tracker
 from music_assets.resources import PlatformResource
+
+if TYPE_CHECKING:
+    from music_assets.recommender.candidates import Candidate
 
 OWNERS: Final = ["team:platform"]
 DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
@@ -59,6 +62,24 @@ def _tracker(platform: PlatformResource) -> Tracker:
     return Tracker(uri=settings.tracking_uri, experiment=settings.mlflow_experiment_name, root=settings.tracking_root)
 
 
+def _engines(platform: PlatformResource, trained: "Candidate") -> dict[str, dg.MetadataValue]:
+    """Show what Spark makes of the same listens and settings, where TRAIN_ENGINE=spark asks for it and it can."""
+    if platform.settings().train_engine != "spark" or trained.recipe != IALS:
+        return {}
+    from music_assets.recommender.training import Workshop
+    from music_assets.spark_als import side_by_side
+    from streaming.spark import session
+
+    settings = platform.settings()
+    compared = side_by_side(trained, Workshop(settings.model_root).split(), session(settings))
+    names = list(compared["spark"])
+    lines = [[engine, *(f"{figures[name]:.4f}" for name in names)] for engine, figures in compared.items()]
+    return {
+        "engines": dg.MetadataValue.md(table(["engine", *names], lines)),
+        "engine_figures": dg.MetadataValue.json(compared),
+    }
+
+
 def _candidate(name: str, description: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["recommender", f"candidates_{name}"],
@@ -84,6 +105,7 @@ def _candidate(name: str, description: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **trained.evaluation.means(),
+                **_engines(platform, trained),
                 "mlflow_run": _tracker(platform).log(logged),
                 "settings": dg.MetadataValue.json(trained.settings),
                 "test_listeners": trained.evaluation.listeners,
