@@ -96,16 +96,10 @@ def train(
     """Train as a day does on planted listens: seconds and memory of each step; exit code 1 when a limit is missed."""
     from music_assets.bench.train import Options, run
 
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
     sizes = tuple(listens) if listens else Options.listens
     home = settings().music_home
     home.mkdir(parents=True, exist_ok=True)
-    report = run(Options(users=users, items=items, listens=sizes), home, lambda text: typer.echo(text, err=True))
-    if json:
-        sys.stdout.write(report.as_json())
-    report.show(Console(stderr=json, width=_WIDTH))
-    if report.missed:
-        raise typer.Exit(1)
+    _tell(lambda say: run(Options(users=users, items=items, listens=sizes), home, say), as_json=json)
 
 
 @bench.command()
@@ -123,18 +117,12 @@ def als(
     from music_assets.bench.als import Options, run
     from streaming.spark import session
 
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
+    options = Options(users=users, items=items, listens=listens, factors=factors)
     spark = session(settings())
     try:
-        options = Options(users=users, items=items, listens=listens, factors=factors)
-        report = run(options, spark, lambda text: typer.echo(text, err=True))
+        _tell(lambda say: run(options, spark, say), as_json=json)
     finally:
         spark.stop()
-    if json:
-        sys.stdout.write(report.as_json())
-    report.show(Console(stderr=json, width=_WIDTH))
-    if report.missed:
-        raise typer.Exit(1)
 
 
 @bench.command()

@@ -15,7 +15,7 @@ from music_assets.bench import machine
 from music_assets.bench.planted import planted
 from music_assets.bench.report import Report, Requirement, Rows, number
 from music_assets.bench.train_step import LEADERBOARD, PREPARE, RANK, RELEASE
-from music_assets.recommender.names import FIRST_STAGE, POPULARITY
+from music_assets.recommender.names import CANDIDATES
 from streaming.errors import MusicError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MINUTES: Final = 30
 GIB: Final = 12
 
-STEPS: Final = (PREPARE, POPULARITY, *FIRST_STAGE, RANK, LEADERBOARD, RELEASE)
+STEPS: Final = (PREPARE, *CANDIDATES, RANK, LEADERBOARD, RELEASE)
 """What a day materialises, in its order."""
 
 _NOTES: Final = (
