@@ -4,7 +4,8 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode
 LOCK := $(UV) pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
-# Two at a time, a folder's tests together: they share servers and a built warehouse. Then those that need the machine.
+# Two at a time, a folder's tests together: they share servers and a built warehouse. Then those that need the machine,
+# also when one of the first failed.
 BESIDE := $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= --cov-fail-under=0
 ALONE := $(BIN)/python -m pytest --cov --cov-append --cov-report=term
 ARGS ?=
@@ -31,13 +32,11 @@ demo: jars web ## the whole way once, then serve; ARGS="--exit" ends after the s
 	@$(BIN)/music demo $(ARGS)
 
 test: dev jars web ## the suite on real parts, but for what takes long; ARGS go to pytest
-	$(BESIDE) -m "not alone and not heavy" $(ARGS)
-	$(ALONE) -m "alone and not heavy" $(ARGS)
+	$(BESIDE) -m "not alone and not heavy" $(ARGS); beside=$$?; $(ALONE) -m "alone and not heavy" $(ARGS) && exit $$beside
 
 test-full: dev jars web ## all of it, on an S3 server as well; needs Go
 	@$(BIN)/python -m tests.fixtures.s3
-	$(BESIDE) -m "not alone and not heavy" $(ARGS)
-	$(ALONE) -m "alone or heavy" $(ARGS)
+	$(BESIDE) -m "not alone and not heavy" $(ARGS); beside=$$?; $(ALONE) -m "alone or heavy" $(ARGS) && exit $$beside
 
 chaos: dev jars ## kill every part under load and count; ARGS="--seed 1 --kills 50 --engine spark"
 	$(BIN)/python -m tests.chaos.run $(ARGS)
