@@ -16,6 +16,12 @@ from music_assets.settings import settings
 _WIDTH = 160
 """Of the lines where the output is no terminal: a log file should not break a table."""
 
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
+]
+Users = Annotated[int, typer.Option(min=100, help="Listeners.")]
+Items = Annotated[int, typer.Option(min=100, help="Catalogue.")]
+
 bench = typer.Typer(no_args_is_help=True, help="Measurements, each on a broker and a lake of its own.")
 
 
@@ -23,9 +29,7 @@ bench = typer.Typer(no_args_is_help=True, help="Measurements, each on a broker a
 def stream(
     *,
     mode: Annotated[str, typer.Option(help="throughput, dedup, latency, catchup or soak.")] = "throughput",
-    json: Annotated[
-        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
-    ] = False,
+    json: AsJson = False,
     engine: Annotated[str | None, typer.Option(help="Of all modes but throughput: spark or python.")] = None,
     events: Annotated[int | None, typer.Option(min=100, help="Messages in Kafka.")] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Timed runs of each side.")] = None,
@@ -86,11 +90,9 @@ def recommend(
 @bench.command()
 def train(
     *,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
-    ] = False,
-    users: Annotated[int, typer.Option(min=100, help="Listeners.")] = 100_000,
-    items: Annotated[int, typer.Option(min=100, help="Catalogue.")] = 50_000,
+    json: AsJson = False,
+    users: Users = 100_000,
+    items: Items = 50_000,
     listens: Annotated[list[int] | None, typer.Option(min=1000, help="Size of a training; may be repeated.")] = None,
 ) -> None:
     """Train as a day does on planted listens: seconds and memory of each step; exit code 1 when a limit is missed."""
@@ -105,11 +107,9 @@ def train(
 @bench.command()
 def als(
     *,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
-    ] = False,
-    users: Annotated[int, typer.Option(min=100, help="Listeners.")] = 100_000,
-    items: Annotated[int, typer.Option(min=100, help="Catalogue.")] = 50_000,
+    json: AsJson = False,
+    users: Users = 100_000,
+    items: Items = 50_000,
     listens: Annotated[int, typer.Option(min=1000, help="How many.")] = 1_000_000,
     factors: Annotated[int, typer.Option(min=2, help="Numbers per item.")] = 64,
 ) -> None:
@@ -147,9 +147,7 @@ def warehouse(
 @bench.command()
 def serve(
     *,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print every raw figure as JSON; what is done goes to the error output.")
-    ] = False,
+    json: AsJson = False,
     listeners: Annotated[int, typer.Option(min=1000, help="Listeners with a history.")] = 50_000,
     items: Annotated[int, typer.Option(min=1000, help="Items of the catalogue.")] = 50_000,
     repeat: Annotated[int, typer.Option(min=1, help="Timed runs of each side.")] = 5,

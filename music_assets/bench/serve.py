@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import Producer
 
 from music_assets.bench import machine, serve_world
-from music_assets.bench.figures import alternated, median, ratio, spread
+from music_assets.bench.figures import alternated, ratio, spread
 from music_assets.bench.http_load import Answers, closed, paced, request
 from music_assets.bench.report import Report, Requirement, Rows, number
+from music_assets.bench.sample import Outcome, Sample, cpu_rate, rate, timed
 from music_assets.settings import child_environment
 from music_assets.stack import applications, servers
 from music_assets.stack.parts import Part
-from music_assets.stack.process import free_port, port_is_open
+from music_assets.stack.process import free_port, port_is_open, wait_until
 from music_assets.stack.single import running
-from streaming.errors import UnavailableError
+from streaming.errors import TimeoutExpiredError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 SIDES: Final = ("hello", "hello_same_middleware", "ready_list", "two_stage", "event", "events_of_100", "producer")
 
 _CONNECTIONS: Final = 8
+_PATIENCE: Final = 60.0
 _BATCH: Final = 100
 _READY_USERS: Final = 200
 _P99_LIMIT_MS: Final = 25.0
@@ -71,26 +73,11 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One run of a side: requests or events, and the CPU of the process that did them."""
-
-    units: int
-    seconds: float
-    cpu_seconds: float
-    failed: int
-
-    @property
-    def rate(self) -> float:
-        """Units per CPU-second."""
-        return self.units / max(self.cpu_seconds, 1e-9)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Side:
     """One competitor: what it is called, and a run of it."""
 
     name: str
-    run: Callable[[], Measured]
+    run: Callable[[], Sample]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +186,14 @@ def _sides(options: Options, settings: Settings, api: _Place, bare: _Place) -> l
 
 
 def _meet(api: _Place, users: list[str]) -> None:
-    """Let the API see every listener once: one that runs for a day knows whom it serves."""
+    """Let the API load its model and see every listener once: one that runs for a day knows whom it serves.
+
+    Raises:
+        TimeoutExpiredError: it does not recommend.
+    """
+    one = [request(f"/recommend?user_id={users[0]}")]
+    if not wait_until(lambda: not asyncio.run(closed(api.port, one, count=1, connections=1)).failed, seconds=_PATIENCE):
+        raise TimeoutExpiredError(f"the API recommended nothing within {_PATIENCE:g} s")
     parts = (users[start : start + _BATCH] for start in range(0, len(users), _BATCH))
     requests = [
         request("/events", serve_world.encoded([serve_world.event(-1 - n, user) for n, user in enumerate(part)]))
@@ -208,18 +202,18 @@ def _meet(api: _Place, users: list[str]) -> None:
     asyncio.run(closed(api.port, requests, count=len(requests), connections=_CONNECTIONS))
 
 
-def _requests(place: _Place, requests: list[bytes], *, count: int, units: int = 1) -> Measured:
-    cpu, begin = machine.cpu_seconds(place.pid), time.perf_counter()
-    answers = asyncio.run(closed(place.port, requests, count=count, connections=_CONNECTIONS))
-    return Measured(
-        units=count * units,
-        seconds=time.perf_counter() - begin,
-        cpu_seconds=machine.cpu_seconds(place.pid) - cpu,
-        failed=answers.failed,
-    )
+def _requests(place: _Place, requests: list[bytes], *, count: int, units: int = 1) -> Sample:
+    def work() -> Outcome:
+        answers = asyncio.run(closed(place.port, requests, count=count, connections=_CONNECTIONS))
+        if answers.failed:
+            first = requests[0].partition(b" HTTP")[0].decode()
+            raise UnavailableError(f"{first}: {answers.failed} requests failed; a refusal is no answer to be timed")
+        return Outcome(rows=count * units)
+
+    return timed(work, partial(machine.cpu_seconds, place.pid))
 
 
-def _produced(settings: Settings, count: int, users: list[str]) -> Measured:
+def _produced(settings: Settings, count: int, users: list[str]) -> Sample:
     """Send the same events from a loop that only counts what the broker acknowledged."""
     acknowledged = 0
 
@@ -235,33 +229,34 @@ def _produced(settings: Settings, count: int, users: list[str]) -> Measured:
         {"bootstrap.servers": settings.bootstrap_servers, "acks": "all", "enable.idempotence": True, "linger.ms": 2,
          "compression.type": "lz4", "log_level": 0, "queue.buffering.max.messages": 1_000_000}
     )  # fmt: skip
-    cpu, begin = time.process_time(), time.perf_counter()
-    for key, value in values:
-        producer.produce("events_listens", key=key, value=value, on_delivery=delivered)
-        producer.poll(0)
-    producer.flush(60)
-    spent = time.process_time() - cpu
+
+    def work() -> Outcome:
+        for key, value in values:
+            producer.produce("events_listens", key=key, value=value, on_delivery=delivered)
+            producer.poll(0)
+        producer.flush(60)
+        return Outcome(rows=acknowledged)
+
+    sample = timed(work, time.process_time)
     if acknowledged != count:
         raise UnavailableError(f"the broker acknowledged {acknowledged} of {count} messages")
-    return Measured(units=count, seconds=time.perf_counter() - begin, cpu_seconds=spent, failed=0)
+    return sample
 
 
-def _measure(options: Options, sides: list[Side], say: Callable[[str], None]) -> dict[str, list[Measured]]:
-    samples: dict[str, list[Measured]] = {side.name: [] for side in sides}
+def _measure(options: Options, sides: list[Side], say: Callable[[str], None]) -> dict[str, list[Sample]]:
+    samples: dict[str, list[Sample]] = {side.name: [] for side in sides}
     for side in sides:
-        _checked(side, say, "warm-up")
+        _once(side, say, "warm-up")
     for repetition in range(options.repeat):
         for side in alternated(sides, repetition):
-            samples[side.name].append(_checked(side, say, f"{repetition + 1}/{options.repeat}"))
+            samples[side.name].append(_once(side, say, f"{repetition + 1}/{options.repeat}"))
     return samples
 
 
-def _checked(side: Side, say: Callable[[str], None], label: str) -> Measured:
-    found = side.run()
-    if found.failed:
-        raise UnavailableError(f"{side.name}: {found.failed} requests failed; a refusal is no answer to be timed")
-    say(f"{label} {side.name}: {found.rate:,.0f} per CPU-s, {found.units / found.seconds:,.0f} a second")
-    return found
+def _once(side: Side, say: Callable[[str], None], label: str) -> Sample:
+    sample = side.run()
+    say(f"{label} {side.name}: {sample.cpu_rate:,.0f} per CPU-s, {sample.rate:,.0f} a second")
+    return sample
 
 
 def _steady(options: Options, api: _Place) -> Answers:
@@ -270,8 +265,8 @@ def _steady(options: Options, api: _Place) -> Answers:
     return asyncio.run(paced(api.port, requests, rate=options.rate, seconds=options.seconds, connections=32))
 
 
-def _report(options: Options, facts: dict[str, Any], samples: dict[str, list[Measured]], steady: Answers) -> Report:
-    rates = {name: median([each.rate for each in found]) for name, found in samples.items()}
+def _report(options: Options, facts: dict[str, Any], samples: dict[str, list[Sample]], steady: Answers) -> Report:
+    rates = {name: cpu_rate(found) for name, found in samples.items()}
     took = spread([1000 * each for each in steady.seconds])
     requirements = [
         Requirement(name=f"{over} / {under}", value=ratio(rates.get(over), rates.get(under)), limit=limit, aim=aim)
@@ -295,13 +290,13 @@ def _report(options: Options, facts: dict[str, Any], samples: dict[str, list[Mea
     )
 
 
-def _table(samples: dict[str, list[Measured]], rates: dict[str, float | None]) -> Rows:
+def _table(samples: dict[str, list[Sample]], rates: dict[str, float | None]) -> Rows:
     return Rows(
         title="Medians",
         columns=("side", "per CPU-s", "CPU µs each", "a second"),
         rows=[
             (name, number(rates[name], 0), number(ratio(1e6, rates[name]), 0),
-             number(median([each.units / each.seconds for each in found]), 0))
+             number(rate(found), 0))
             for name, found in samples.items()
         ],
     )  # fmt: skip
