@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from music_assets.recommender.candidates import measured
-from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
-from music_assets.recommender.models.factors import FactorModel
+from music_assets.recommender.models.base import Listening, Model, Weighting
+from music_assets.recommender.models.factors import FactorModel, fitted
 from music_assets.recommender.names import IALS
 from music_assets.recommender.recipes import recipe
 
@@ -54,19 +54,10 @@ class SparkAls(Model):
 
     def fit(self, listening: Listening) -> FactorModel:
         """Alternate on Spark; the seed is fixed."""
-        history = weigh(listening.counts, self.weighting)
-        mean = float(history.data.mean()) if history.nnz else 1.0
-        return FactorModel(
-            items=listening.items,
-            popularity=listening.listeners.astype(np.float32),
-            weighting=self.weighting,
-            factors=self._learn(history / np.float32(mean)),
-            unheard=self.unheard,
-            ridge=self.ridge,
-            exponent=1.0,
+        return fitted(
+            listening, self._learn, weighting=self.weighting, unheard=self.unheard, ridge=self.ridge, exponent=1.0,
             catalogue=0,
-            mean_weight=mean,
-        )
+        )  # fmt: skip
 
     def _learn(self, history: Any) -> NDArray[np.float32]:
         factors = np.zeros((history.shape[1], self.factors), dtype=np.float32)
@@ -107,6 +98,6 @@ def side_by_side(trained: Candidate, split: Split, spark: SparkSession) -> dict[
 
 def _judged(model: Model, split: Split) -> dict[str, float]:
     started = time.monotonic()
-    fitted = model.fit(split.train)
+    found = model.fit(split.train)
     seconds = time.monotonic() - started
-    return {**measured(fitted, split.history, split.test).means(), "seconds": round(seconds, 2)}
+    return {**measured(found, split.history, split.test).means(), "seconds": round(seconds, 2)}

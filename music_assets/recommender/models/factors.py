@@ -27,6 +27,8 @@ from music_assets.recommender.names import IALS
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
@@ -125,6 +127,36 @@ def _solved(system: NDArray[np.float32], side: NDArray[np.float32]) -> NDArray[n
     return np.asarray(solution, dtype=np.float32)
 
 
+def fitted(
+    listening: Listening, learn: Callable[[Any], NDArray[np.float32]], *, weighting: Weighting, unheard: float,
+    ridge: float, exponent: float, catalogue: int,
+) -> FactorModel:  # fmt: skip
+    """Return the model of the factors that a trainer learns from weights of mean 1.
+
+    Args:
+        listening: what to learn from.
+        learn: CSR of weights, shape (listeners, items), to the items' factors, float32, shape (items, factors).
+        weighting: how counts become weights.
+        unheard: as in `FactorModel`, and so are the others.
+        ridge: as there.
+        exponent: as there.
+        catalogue: as there.
+    """
+    history = weigh(listening.counts, weighting)
+    mean = float(history.data.mean()) if history.nnz else 1.0
+    return FactorModel(
+        items=listening.items,
+        popularity=listening.listeners.astype(np.float32),
+        weighting=weighting,
+        factors=learn(history / np.float32(mean)),
+        unheard=unheard,
+        ridge=ridge,
+        exponent=exponent,
+        catalogue=catalogue,
+        mean_weight=mean,
+    )
+
+
 @dataclass(frozen=True)
 class Als(Model):
     """Settings of iALS.
@@ -149,19 +181,10 @@ class Als(Model):
 
     def fit(self, listening: Listening) -> FactorModel:
         """Alternate; the seed is fixed."""
-        history = weigh(listening.counts, self.weighting)
-        mean = float(history.data.mean()) if history.nnz else 1.0
-        return FactorModel(
-            items=listening.items,
-            popularity=listening.listeners.astype(np.float32),
-            weighting=self.weighting,
-            factors=self._learn(history / np.float32(mean)),
-            unheard=self.unheard,
-            ridge=self.ridge,
-            exponent=self.exponent,
-            catalogue=len(listening.items),
-            mean_weight=mean,
-        )
+        return fitted(
+            listening, self._learn, weighting=self.weighting, unheard=self.unheard, ridge=self.ridge,
+            exponent=self.exponent, catalogue=len(listening.items),
+        )  # fmt: skip
 
     def _learn(self, history: Any) -> NDArray[np.float32]:
         if not history.nnz:
