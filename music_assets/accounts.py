@@ -63,7 +63,7 @@ where session_hash = %(session_hash)s
 
 SEEN: Final = """
 update identity.sessions set seen_at = greatest(seen_at, used.at)
-from unnest(%(hashes)s::bytea[], %(times)s::timestamptz[]) as used (session_hash, at)
+from unnest(%(names)s::bytea[], %(times)s::timestamptz[]) as used (session_hash, at)
 where sessions.session_hash = used.session_hash
 """
 

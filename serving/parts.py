@@ -132,8 +132,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     )
     async with _running(
         health.watch(), models.watch(), outbox.drain(), trending.watch(_TRENDING_SECONDS), names.watch(_NAMES_SECONDS),
-        details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.watch(), choices.watch(),
-        sessions.watch(), feed.watch(),
+        details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.used.watch(), choices.watch(),
+        sessions.used.watch(), feed.watch(),
     ):  # fmt: skip
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
@@ -146,8 +146,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()
     await spool.close()
-    await keys.flush()
-    await sessions.flush()
+    await keys.used.flush()
+    await sessions.used.flush()
     await database.close()
     await warehouse.close()
     await cache.close()

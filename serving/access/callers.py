@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import time
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from fastapi.exceptions import HTTPException
 
 from music_assets import keys
 from music_assets.keys import Key, Scope
+from serving.access.uses import Uses
 from serving.lately import keep
 from streaming.errors import UnavailableError
 
@@ -30,11 +30,10 @@ FRESH_SECONDS: Final = 5.0
 """How long a key is believed without a look: within this a revoked one opens nothing any more."""
 
 _REMEMBERED: Final = 10_000
-_FLUSH_SECONDS: Final = 15.0
 
 _USED: Final = """
 update identity.api_keys set last_used_at = greatest(last_used_at, used.at)
-from unnest(%(key_ids)s::text[], %(times)s::timestamptz[]) as used (key_id, at)
+from unnest(%(names)s::text[], %(times)s::timestamptz[]) as used (key_id, at)
 where api_keys.key_id = used.key_id
 """
 
@@ -116,7 +115,7 @@ class KeyRing:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: Known[str, Key] = Known()
-        self._used: dict[str, datetime] = {}
+        self.used: Uses[str] = Uses(database, _USED)
 
     async def caller(self, text: str) -> Caller | None:
         """Return who holds a key; None if it opens nothing.
@@ -132,7 +131,7 @@ class KeyRing:
         # Compared in constant time, and the same for a key that is not there as for a wrong secret.
         if key is None or not hmac.compare_digest(key.secret_hash, token.secret_hash) or not key.is_valid(now):
             return None
-        self._used[key.key_id] = now
+        self.used.note(key.key_id, now)
         return Caller(key.key_id, frozenset(key.scopes), key.user_id)
 
     def knows(self, text: str) -> bool:
@@ -145,7 +144,7 @@ class KeyRing:
         for key_id, key in self._known.items():
             if key.user_id == user_id:
                 self._known.drop(key_id)
-                self._used.pop(key_id, None)
+                self.used.drop(key_id)
 
     async def audit(self, caller: Caller, action: str, detail: str | None = None) -> None:
         """Write down what was done with a key.
@@ -154,22 +153,6 @@ class KeyRing:
             UnavailableError: PostgreSQL does not answer; then it must not be done.
         """
         await self._database.rows(keys.AUDIT, {"key_id": caller.key_id, "action": action, "detail": detail})
-
-    async def watch(self) -> None:
-        """Note when each key was last used, for ever."""
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Note when each key was last used; what PostgreSQL does not take now waits."""
-        if not (used := self._used):
-            return
-        self._used = {}
-        try:
-            await self._database.rows(_USED, {"key_ids": list(used), "times": list(used.values())})
-        except UnavailableError:
-            self._used = used | self._used
 
     async def _look(self, key_id: str) -> Key | None:
         rows = await self._database.rows(keys.FIND, {"key_id": key_id})

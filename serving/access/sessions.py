@@ -14,6 +14,7 @@ from fastapi.exceptions import HTTPException
 from music_assets import accounts, keys
 from music_assets.keys import Scope
 from serving.access.callers import Caller, Known
+from serving.access.uses import Uses
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 COOKIE: Final = "music_session"
 _ID_CHARACTERS: Final = 43
-_FLUSH_SECONDS: Final = 15.0
 
 _WINDOW_SECONDS: Final = 900
 _TRIES_OF_ONE: Final = 20
@@ -84,7 +84,7 @@ class Sessions:
         self._idle = timedelta(minutes=settings.session_idle_minutes)
         self.lifetime = timedelta(hours=settings.session_hours)
         self._known: Known[bytes, Session] = Known()
-        self._used: dict[bytes, datetime] = {}
+        self.used: Uses[bytes] = Uses(database, accounts.SEEN)
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
 
     async def find(self, session_id: str) -> SignedIn | None:
@@ -100,9 +100,9 @@ class Sessions:
         now = datetime.now(UTC)
         if session is None or now >= session.expires_at:
             return None
-        if now - max(session.seen_at, self._used.get(held, session.seen_at)) > self._idle:
+        if now - max(session.seen_at, self.used.latest(held) or session.seen_at) > self._idle:
             return None
-        self._used[held] = now
+        self.used.note(held, now)
         return SignedIn(session, accounts.csrf_token(session_id))
 
     def knows(self, session_id: str) -> bool:
@@ -155,29 +155,13 @@ class Sessions:
             if session.user_id == user_id:
                 self._forget(held)
 
-    async def watch(self) -> None:
-        """Note when each session was last used, for ever."""
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Note when each session was last used; what PostgreSQL does not take now waits."""
-        if not (used := self._used):
-            return
-        self._used = {}
-        try:
-            await self._database.rows(accounts.SEEN, {"hashes": list(used), "times": list(used.values())})
-        except UnavailableError:
-            self._used = used | self._used
-
     async def _look(self, held: bytes) -> Session | None:
         rows = await self._database.rows(accounts.SESSION, {"session_hash": held})
         return Session(**rows[0]) if rows else None
 
     def _forget(self, held: bytes) -> None:
         self._known.drop(held)
-        self._used.pop(held, None)
+        self.used.drop(held)
 
     async def _check_tries(self, name: str, address: str) -> None:
         """Count a try before anything is looked up: right or wrong must not be told by how it is counted."""

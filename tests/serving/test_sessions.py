@@ -139,7 +139,7 @@ async def test_a_session_ends(start: Start, database_url: str, monkeypatch: pyte
     async with start(api_auth="keys") as api:
         headers = await sign_in(api, name)
         assert (await who(api, headers))["signed_in"]
-        await api.parts.sessions.flush()
+        await api.parts.sessions.used.flush()
         with psycopg.connect(database_url) as connection:
             if ended == "password":
                 accounts.set_password(connection, name, "another good one")
@@ -158,7 +158,7 @@ async def test_a_used_session_stays_and_what_ended_is_swept(start: Start, databa
             headers = await sign_in(api, name)
             connection.execute("update identity.sessions set seen_at = now() - interval '1 hour'")
             await who(api, headers)
-            await api.parts.sessions.flush()
+            await api.parts.sessions.used.flush()
             seen = connection.execute("select max(now() - seen_at) from identity.sessions").fetchone()
             connection.execute("update identity.sessions set expires_at = now() - interval '1 s'")
             await sign_in(api, name)
