@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 A = TypeVar("A", bound=BaseModel)
-
 
 MOST_EVENTS: Final = 1000
 _AGAIN: Final = frozenset({429, 503})
@@ -71,13 +71,8 @@ class MusicClient:
             ApiError: the API refuses a request as a whole; that single events are rejected is an answer.
             ApiUnavailableError: it does not answer.
         """
-        batch: list[Mapping[str, Any]] = []
-        for event in events:
-            batch.append(event)
-            if len(batch) == MOST_EVENTS:
-                yield self._send(batch)
-                batch = []
-        if batch:
+        left = iter(events)
+        while batch := list(islice(left, MOST_EVENTS)):
             yield self._send(batch)
 
     def recommend(self, user_id: str, *, k: int = 10) -> RecommendationAnswer:
@@ -122,7 +117,6 @@ class MusicClient:
 
 
 def _quoted(user_id: str) -> str:
-
     return quote(user_id, safe="")
 
 

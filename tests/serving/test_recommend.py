@@ -14,6 +14,7 @@ import redis
 from music_assets.recommender import bundle, features
 from music_assets.recommender.manifest import MANIFEST
 from streaming.parse import parse
+from tests.fixtures.metrics import sample
 from tests.serving import worlds
 from tests.serving.conftest import Running, Start, eventually, listen, messages
 
@@ -74,7 +75,7 @@ async def test_an_answer_is_ready_until_history_model_or_wishes_change(
 
         async def asked() -> tuple[list[str], float]:
             answer = (await api.get("/recommend", user_id="fan", k=5)).json()
-            hits = _sample((await api.get("/metrics")).text, 'cache_requests_total{cache="answers",result="hit"}')
+            hits = sample((await api.get("/metrics")).text, 'cache_requests_total{cache="answers",result="hit"}')
             return [item["item_id"] for item in answer["items"]], hits
 
         first, none = await asked()
@@ -91,10 +92,6 @@ async def test_an_answer_is_ready_until_history_model_or_wishes_change(
         assert await asked() == (changed, hits + 1)
         await serves(api, worlds.release(api.parts.settings.model_root))
         assert (await asked())[1] == hits + 1 == 2.0
-
-
-def _sample(text: str, name: str) -> float:
-    return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
 
 
 async def test_down_the_ladder(start: Start, broker: str) -> None:

@@ -26,6 +26,7 @@ from streaming.events import EventType
 from streaming.features import RECENT_ITEMS, Features, RecentItem, microseconds
 from streaming.jobs import features
 from streaming.topics import event_topic
+from tests.fixtures.metrics import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -153,8 +154,7 @@ class Listeners:
 
     def metric(self, name: str) -> float:
         """The value of one sample of the service, by its name with labels."""
-        text = httpx.get(f"http://127.0.0.1:{self.settings.features_port}/metrics").text
-        return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
+        return sample(httpx.get(f"http://127.0.0.1:{self.settings.features_port}/metrics").text, name)
 
     def outcome(self, topic: str, outcome: str) -> float:
         return self.metric(f'stream_rows_total{{outcome="{outcome}",query="{FEATURES}",topic="{topic}"}}')
