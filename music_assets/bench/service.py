@@ -34,16 +34,16 @@ class Service:
 
     Attributes:
         pid: of its process; Spark's JVM is a child of it.
-        memory: (seconds since its start, MiB of the process tree as the sum of PSS).
+        memory: (seconds since its start, MiB of the process tree as the sum of PSS by the program's name).
     """
 
     pid: int
-    memory: list[tuple[float, float]] = field(default_factory=list)
+    memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
 
     @property
     def peak_mb(self) -> float:
         """Most memory of the process tree at once, in MiB."""
-        return max((each for _, each in self.memory), default=0.0)
+        return max((sum(each.values()) for _, each in self.memory), default=0.0)
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the process tree so far."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SAMPLE_SECONDS: Final = 5.0
 _GROWTH_LIMIT: Final = 0.05
 _CURRENT_SECONDS: Final = 120.0
+_ALL: Final = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,27 +102,44 @@ def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
         check(settings, Truth(stored=load.taken, duplicate=0, dead_lettered=0))
     measured = {"accepted": load.taken, "seconds_to_current": left, "service_cores": cores, "memory_mb": samples}
     warm = [each for each in samples if each[0] >= begun + options.warm_up_seconds]
-    return _report(options, facts, measured, flatness(warm))
+    return _report(options, facts, measured, by_program(warm))
 
 
-def _report(options: Options, facts: dict[str, Any], measured: dict[str, Any], found: Flatness | None) -> Report:
-    figures = asdict(found) if found else {}
+def by_program(samples: Sequence[tuple[float, dict[str, float]]]) -> dict[str, Flatness]:
+    """Return how memory went of each program of the service, and of all together; empty of too few samples.
+
+    Args:
+        samples: (seconds, MiB by program), those that count.
+    """
+    programs = sorted({name for _, each in samples for name in each})
+    curves = {name: [(at, each.get(name, 0.0)) for at, each in samples] for name in programs}
+    curves[_ALL] = [(at, sum(each.values())) for at, each in samples]
+    found = {name: flatness(curve) for name, curve in curves.items()}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _report(options: Options, facts: dict[str, Any], measured: dict[str, Any], found: dict[str, Flatness]) -> Report:
+    whole = found.get(_ALL)
     return Report(
         mode="soak",
         machine=facts,
         options=asdict(options),
-        measured={**measured, "warm": figures},
+        measured={**measured, "warm": {name: asdict(each) for name, each in found.items()}},
         requirements=[
             Requirement(
-                name="memory growth after the warm-up", value=found.growth if found else None,
+                name="memory growth after the warm-up", value=whole.growth if whole else None,
                 limit=_GROWTH_LIMIT, direction="at most", note="by the slope, as a share of the median",
             )
         ],
         tables=[
             Rows(
                 title=f"{measured['accepted']:,} events; the service takes {measured['service_cores']:.2f} cores",
-                columns=("after the warm-up", ""),
-                rows=[(name, number(value, 3)) for name, value in figures.items()],
+                columns=("after the warm-up", "median MiB", "most MiB", "MiB a minute", "growth"),
+                rows=[
+                    (name, number(each.median_mb, 0), number(each.max_mb, 0), number(each.slope_mb_per_minute, 1),
+                     number(each.growth, 3))
+                    for name, each in found.items()
+                ],
             )
         ],
     )  # fmt: skip

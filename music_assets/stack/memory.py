@@ -55,12 +55,16 @@ def total_mb(home: Path) -> float:
     return pss_mb(every.values())
 
 
-def tree_mb(pid: int) -> float:
-    """Return the memory of a process and all its children now, in MiB; 0 when it has ended."""
-    with suppress(psutil.NoSuchProcess):
+def tree_mb(pid: int) -> dict[str, float]:
+    """Return the memory of a process and all its children now, in MiB by program; empty when it has ended."""
+    found: dict[str, float] = {}
+    with suppress(psutil.Error):
         root = psutil.Process(pid)
-        return pss_mb([root, *root.children(recursive=True)])
-    return 0.0
+        for each in (root, *root.children(recursive=True)):
+            # One that ended meanwhile takes nothing.
+            with suppress(psutil.Error):
+                found[each.name()] = found.get(each.name(), 0.0) + pss_mb([each])
+    return found
 
 
 def pss_mb(processes: Iterable[psutil.Process]) -> float:
