@@ -102,7 +102,7 @@ def run(options: Options, spark: SparkSession, say: Callable[[str], None]) -> Re
     """Train each side on the same listens, one after the other."""
     facts = machine.facts()
     world = planted(listeners=options.users, items=options.items, listens=options.listens)
-    split = split_at(world, cutoff_of(world)).of_at_most(_JUDGES)
+    split = split_at(world, cutoff_of(world), most=_JUDGES)
     sides: dict[str, Callable[[int], Model]] = {
         "ours": lambda epochs: Als(factors=options.factors, epochs=epochs),
         "implicit": lambda epochs: ImplicitAls(factors=options.factors, epochs=epochs),

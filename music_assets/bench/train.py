@@ -102,7 +102,7 @@ def _trained(options: Options, listens: int, folder: Path, say: Callable[[str], 
 def _steps(root: Path, title: str, say: Callable[[str], None]) -> Iterator[Step]:
     for name in STEPS:
         step = _measured(root, name)
-        say(f"{title}: {name} {step.seconds:.1f} s, {step.peak_mb:,.0f} MB")
+        say(f"{title}: {name} {step.seconds:.1f} s, {step.cpu_seconds:.1f} s of CPU, {step.peak_mb:,.0f} MB")
         yield step
 
 

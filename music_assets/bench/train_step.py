@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +32,9 @@ def done(root: Path, step: str) -> dict[str, Any]:
         ranked = workshop.rank()
         return {"reason": ranked} if isinstance(ranked, str) else {"recipe": TWO_STAGE, **_found(ranked)}
     if step == LEADERBOARD:
-        return {"rows": {row.model: row.metrics for row in workshop.leaderboard()}}
+        rows, parts = workshop.leaderboard(), workshop.ablation()
+        gain = {"best_single": parts.best_single, "gain": asdict(parts.gain) if parts.gain else None}
+        return {"rows": {row.model: row.metrics for row in rows}, "union": parts.union, **gain}
     if step == RELEASE:
         outcome = workshop.release({})
         return {"released": outcome.verdict.released, "reason": outcome.verdict.reason}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
@@ -76,30 +76,44 @@ class Interactions:
     @cached_property
     def latest_first(self) -> Any:
         """The counts, each listener's items in the order of their last listen, the latest first: CSR, not sorted."""
+        return self.latest_first_of(np.arange(len(self.users)))
+
+    def latest_first_of(self, users: NDArray[np.int64]) -> Any:
+        """Return the rows of `latest_first` of some listeners: what others heard is not even looked at.
+
+        Args:
+            users: rows of `counts`, ascending.
+        """
+        row_of = np.full(len(self.users), -1, dtype=np.int64)
+        row_of[users] = np.arange(len(users))
+        theirs = row_of[self.user] >= 0
         size = max(len(self.items), 1)
-        pair = self.user.astype(np.int64) * size + self.item
+        pair = row_of[self.user[theirs]] * size + self.item[theirs]
         pairs, where, counts = np.unique(pair, return_inverse=True, return_counts=True)
         last = np.full(len(pairs), np.iinfo(np.int64).min)
-        np.maximum.at(last, where, self.time)
-        user, item = np.divmod(pairs, size)
-        order = np.lexsort((item, -last, user))
-        ends = np.searchsorted(user, np.arange(len(self.users) + 1))
+        np.maximum.at(last, where, self.time[theirs])
+        row, item = np.divmod(pairs, size)
+        order = np.lexsort((item, -last, row))
+        ends = np.searchsorted(row, np.arange(len(users) + 1))
         return sparse.csr_matrix(
-            (counts[order].astype(np.float32), item[order], ends), shape=(len(self.users), len(self.items))
+            (counts[order].astype(np.float32), item[order], ends), shape=(len(users), len(self.items))
         )
 
     def before(self, cutoff: int) -> Interactions:
         """Return the listens before a time, with the vocabularies of that time: what came later leaves no trace."""
         keep = self.time < cutoff
-        users, user = np.unique(self.user[keep], return_inverse=True)
-        items, item = np.unique(self.item[keep], return_inverse=True)
-        return Interactions(
-            users=tuple(self.users[index] for index in users),
-            items=tuple(self.items[index] for index in items),
-            user=user.astype(np.int32),
-            item=item.astype(np.int32),
-            time=self.time[keep],
-        )
+        users, user = _present(self.users, self.user[keep])
+        items, item = _present(self.items, self.item[keep])
+        return Interactions(users=users, items=items, user=user, item=item, time=self.time[keep])
+
+    def of_listeners(self, users: NDArray[np.bool_]) -> Interactions:
+        """Return the listens of some listeners, with the vocabularies of all.
+
+        Args:
+            users: which, bool, shape (users,).
+        """
+        keep = users[self.user]
+        return replace(self, user=self.user[keep], item=self.item[keep], time=self.time[keep])
 
     def save(self, folder: Path) -> None:
         """Write the listens below a folder, which must exist."""
@@ -232,6 +246,14 @@ class _Vocabulary:
         for rank, name in enumerate(self.sorted):
             ranks[self._codes[name]] = rank
         return ranks
+
+
+def _present(names: tuple[str, ...], numbers: NDArray[np.int32]) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Return the names that are used, and the numbers as places among these."""
+    used = np.zeros(len(names), dtype=bool)
+    used[numbers] = True
+    place = (np.cumsum(used) - 1).astype(np.int32)
+    return tuple(names[number] for number in np.flatnonzero(used).tolist()), place[numbers]
 
 
 def _microseconds(column: pa.Array) -> NDArray[np.int64]:

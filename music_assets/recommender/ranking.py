@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 _MIN_HEARD: Final = 300
 """Candidates that were heard: with fewer the trees learn the few listeners by heart."""
 
-_MAX_LISTENERS: Final = 20_000
-"""Listeners whose candidates become examples: more would take memory and not change the trees."""
+_MAX_LISTENERS: Final = 5000
+"""Listeners, drawn at random, whose candidates become examples: a million rows for a dozen features. More would take
+time and memory and not change the trees."""
 
 
 def second_stage(split: Split, stages: Mapping[str, Candidate]) -> Candidate | str:
@@ -67,11 +68,11 @@ def fitted_again(candidate: Candidate, listens: Interactions) -> FittedModel:
 
 
 def _rated(split: Split, stages: Mapping[str, Candidate]) -> Examples | None:
-    part = split_at(split.train, cutoff_of(split.train))
+    part = split_at(split.train, cutoff_of(split.train), most=_MAX_LISTENERS)
     if not part.listeners:
         return None
     models = [_fitted(name, stage.settings, part.train) for name, stage in stages.items()]
-    return examples(models, part.history[:_MAX_LISTENERS], part.test[:_MAX_LISTENERS])
+    return examples(models, part.history, part.test)
 
 
 def _fitted(name: str, settings: Mapping[str, Any], listens: Interactions) -> FittedModel:

@@ -50,8 +50,12 @@ _TUNING_ITEMS: Final = 4000
 """Catalogue of EASE while tuning: the cube of 8,000 is eight times the work for the same choice."""
 
 _TRIALS: Final = 12
-_SECONDS: Final = 90.0
-"""For a recipe's trials in daily training: at the size of a demo all of them fit, at 10 M listens two or three."""
+_SECONDS: Final = 60.0
+"""For a recipe's trials in daily training: at the size of a demo all of them fit, at that of a platform some."""
+
+_TUNING_LISTENS: Final = 1_500_000
+"""Listens that trials learn from at most, of listeners drawn at random: who is left out would not change the choice,
+and one trial on everything would take what ten take on these."""
 
 _SEED: Final = 7
 
@@ -112,11 +116,12 @@ class Recipe:
 
     def tuned(self, train: Interactions) -> Model:
         """Return the settings with the best NDCG on the last fifth of the training time, within `_SECONDS`."""
-        part = split_at(train, cutoff_of(train))
-        if self.suggest is None or part.listeners < _MIN_JUDGES:
+        if self.suggest is None:
             return self.first
-        judges = np.random.default_rng(_SEED).permutation(part.listeners)[:MAX_JUDGES]
-        judged = Part(part.train, part.history[judges], part.test[judges])
+        part = split_at(train, cutoff_of(train), most=MAX_JUDGES)
+        if part.listeners < _MIN_JUDGES:
+            return self.first
+        judged = Part(sampled(part.train, _TUNING_LISTENS), part.history, part.test)
         return self.tune(judged, k=K, trials=_TRIALS, seconds=_SECONDS).model
 
     def tune(self, part: Part, *, k: int, trials: int, seconds: float | None = None) -> Tuned:
@@ -150,6 +155,13 @@ class Recipe:
         best = max(tried, key=lambda each: each.ndcg)
         _log.info("tuned", recipe=self.name, ndcg=round(best.ndcg, 4), trials=len(tried), model=str(best.model))
         return replace(best, trials=len(tried))
+
+
+def sampled(listens: Interactions, most: int) -> Interactions:
+    """Return about so many listens at most: all of those of listeners drawn at random, always the same ones."""
+    if len(listens) <= most:
+        return listens
+    return listens.of_listeners(np.random.default_rng(_SEED).random(len(listens.users)) < most / len(listens))
 
 
 def _judged(model: Model, part: Part, k: int) -> Tuned:

@@ -113,7 +113,7 @@ class Workshop:
         """Return those listens split at the cut-off that `prepare` fixed, judged by `MAX_LISTENERS` at most."""
         listens = self.listens()
         cutoff = json.loads((self._work / "interactions" / "cutoff.json").read_text("utf-8"))
-        return split_at(listens, cutoff).of_at_most(MAX_LISTENERS)
+        return split_at(listens, cutoff, most=MAX_LISTENERS)
 
     def train(self, name: str) -> Candidate:
         """Pick a recipe's settings and fit it, both on the listens before the cut-off; measure it on those after."""

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from music_assets.recommender.models.popularity import Popularity
-from music_assets.recommender.recipes import Part, Recipe, Tuned
+from music_assets.recommender.recipes import Part, Recipe, Tuned, sampled
 from music_assets.recommender.stacking import _Plan
 from music_assets.recommender.trees import grow
 from music_assets.recommender.two_stage import Examples, feature_names
-from tests.recommender.worlds import checkerboard
+from tests.recommender.worlds import checkerboard, tastes
 
 if TYPE_CHECKING:
     from music_assets.recommender.models.base import Listening
@@ -42,6 +42,16 @@ def test_no_trial_begins_that_may_end_too_late() -> None:
     assert 3 < tuned.trials < 8, "after the first dear one the next is foreseen to be as dear"
     assert tuned.fit_seconds >= 0.05
     assert 0 < tuned.rate_seconds < tuned.fit_seconds
+
+
+def test_trials_learn_from_whole_listeners_up_to_a_number_of_listens() -> None:
+    world = tastes(listeners=400)
+    fewer = sampled(world, len(world) // 4)
+    assert (fewer.users, fewer.items) == (world.users, world.items), "a history has the same columns as before"
+    assert len(fewer) == pytest.approx(len(world) / 4, rel=0.25)
+    heard = np.diff(fewer.counts.indptr)
+    assert set(np.unique((heard / np.diff(world.counts.indptr)).round(6))) == {0.0, 1.0}
+    assert sampled(world, len(world)) is world
 
 
 def test_the_last_fits_and_the_judging_are_foreseen() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 from music_assets.recommender.interactions import Counted, Interactions
+from music_assets.recommender.models import neighbours
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.knn import ItemKnn
-from music_assets.recommender.models.neighbours import ItemModel
+from music_assets.recommender.models.neighbours import ItemModel, strongest
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.models.session import Session, discounts
 from music_assets.recommender.models.spectral import Spectral
@@ -178,6 +180,41 @@ def test_ease_over_many_blocks_is_symmetric_work() -> None:
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
     np.testing.assert_allclose(model.neighbours, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("keep", [1, 5, 40, 200])
+def test_the_strongest_of_sparse_rows_are_those_of_dense_ones(keep: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "_ROWS", 16)
+    monkeypatch.setattr(neighbours, "_DENSE_SHARE", 2.0)
+    random = np.random.default_rng(0)
+    rows = np.where(random.random((100, 100)) < 0.3, random.normal(size=(100, 100)), 0).astype(np.float32)
+    rows[3], rows[5] = 0, random.normal(size=100)
+    from_dense = strongest(lambda start, end: rows[start:end].copy(), 100, keep)
+    from_sparse = strongest(lambda start, end: sparse.csr_matrix(rows[start:end]), 100, keep)
+    np.testing.assert_array_equal(from_sparse.toarray(), from_dense.toarray())
+    assert np.diff(from_sparse.indptr).max() == min(keep, 99)
+    assert not from_sparse.diagonal().any()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Ease(max_items=1000), Als(factors=16, epochs=1), ItemKnn(), Walk(), Spectral(rank=8), Session(), Popularity()],
+    ids=repr,
+)
+def test_a_hundred_thousand_items_train_in_bounded_memory(model: Model) -> None:
+    random = np.random.default_rng(0)
+    size, heard = 100_000, 150_000
+    world = Interactions(
+        users=tuple(f"u{user}" for user in range(15_000)), items=tuple(f"i{item}" for item in range(size)),
+        user=random.integers(0, 15_000, heard, dtype=np.int32), item=random.integers(0, size, heard, dtype=np.int32),
+        time=random.integers(0, 30 * DAY, heard),
+    )  # fmt: skip
+    tracemalloc.start()
+    try:
+        model.fit(world)
+        assert tracemalloc.get_traced_memory()[1] < 400e6, "a dense matrix of the catalogue takes 40 GB"
+    finally:
+        tracemalloc.stop()
 
 
 def test_popularity_counts_listeners_not_listens() -> None:

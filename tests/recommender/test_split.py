@@ -82,11 +82,13 @@ def test_a_signal_of_the_future_gives_no_gain() -> None:
 
 
 def test_fewer_listeners_judge_and_always_the_same_ones() -> None:
-    split = split_at(tastes(listeners=60), cutoff_of(tastes(listeners=60)))
-    fewer = split.of_at_most(10)
+    world = tastes(listeners=60)
+    split = split_at(world, cutoff_of(world))
+    fewer, again = (split_at(world, split.cutoff, most=10) for _ in range(2))
     assert fewer.listeners == fewer.test.shape[0] == 10
-    np.testing.assert_array_equal(fewer.history.toarray(), split.of_at_most(10).history.toarray())
+    np.testing.assert_array_equal(fewer.history.toarray(), again.history.toarray())
     both = np.hstack([split.history.toarray(), split.test.toarray()])
     for row in np.hstack([fewer.history.toarray(), fewer.test.toarray()]):
         assert (both == row).all(axis=1).any(), "history and test belong to the same listener"
-    assert split.of_at_most(100) is split
+    assert fewer.left_out == split.left_out, "who was not drawn could have judged"
+    assert split_at(world, split.cutoff, most=100).listeners == split.listeners

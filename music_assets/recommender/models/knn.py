@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -11,9 +11,6 @@ from scipy import sparse
 from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
 from music_assets.recommender.models.neighbours import ItemModel, strongest
 from music_assets.recommender.names import ITEM_KNN
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,13 @@ class ItemKnn(Model):
         square = np.asarray(columns.multiply(columns).sum(axis=0)).ravel().astype(np.float32)
         transposed = columns.T.tocsr()
 
-        def block(start: int, end: int) -> NDArray[np.float32]:
-            both = (transposed[start:end] @ spoken).toarray()
-            norm = square[start:end, None] ** (1 - self.hub) * square**self.hub
-            return np.asarray(both / (norm + self.shrink + 1e-9), dtype=np.float32)
+        left, right = square ** (1 - self.hub), square**self.hub
+
+        def block(start: int, end: int) -> Any:
+            both = (transposed[start:end] @ spoken).tocsr()
+            norm = np.repeat(left[start:end], np.diff(both.indptr)) * right[both.indices]
+            both.data /= norm + np.float32(self.shrink + 1e-9)
+            return both
 
         return ItemModel(
             items=listening.items,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 _DENSE_SHARE: Final = 0.2
 """Share of non-zero weights from which a dense matrix is both smaller and faster than CSR."""
 
-_ROWS: Final = 1024
-"""Rows of the weight matrix made at once: bounds the dense block that is cut down to neighbours."""
+_ROWS: Final = 512
+"""Rows of the weight matrix made at once by a thread: bounds the block that is cut down to neighbours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,21 +104,32 @@ def strongest(block: Callable[[int, int], Any], size: int, keep: int) -> Any:
     """Return a square matrix with the weights largest in size of each row, float32, as CSR or, where full, an array.
 
     Args:
-        block: makes rows start to end, CSR or array, shape (end - start, size); its diagonal does not count.
+        block: makes rows start to end, CSR or array that is not needed elsewhere, shape (end - start, size); its
+            diagonal does not count. Called by one thread for each core at once.
         size: rows and columns.
         keep: weights kept of each row.
     """
     if not size:
         return sparse.csr_matrix((0, 0), dtype=np.float32)
     keep = min(keep, size)
-    kept = [_cut(block(start, min(start + _ROWS, size)), start, keep) for start in range(0, size, _ROWS)]
-    whole = sparse.vstack(kept, format="csr", dtype=np.float32)
+
+    def cut(start: int) -> Any:
+        rows = block(start, min(start + _ROWS, size))
+        return _cut_sparse(rows.tocsr(), start, keep) if sparse.issparse(rows) else _cut(np.asarray(rows), start, keep)
+
+    # Products of sparse matrices and partitions leave the interpreter's lock, and neither uses a second core itself.
+    with ThreadPoolExecutor(cores()) as pool:
+        whole = sparse.vstack(list(pool.map(cut, range(0, size, _ROWS))), format="csr", dtype=np.float32)
     whole.sort_indices()
     return whole.toarray() if whole.nnz > _DENSE_SHARE * size * size and size > _ROWS else whole
 
 
-def _cut(rows: Any, start: int, keep: int) -> Any:
-    rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _cut(rows: NDArray[np.float32], start: int, keep: int) -> Any:
     numbers = np.arange(len(rows))
     rows[numbers, start + numbers] = 0
     columns = np.argpartition(-np.abs(rows), keep - 1, axis=1)[:, :keep]
@@ -126,3 +139,17 @@ def _cut(rows: Any, start: int, keep: int) -> Any:
     )
     cut.eliminate_zeros()
     return cut
+
+
+def _cut_sparse(rows: Any, start: int, keep: int) -> Any:
+    """Cut as `_cut`, looking only at what is not zero: most items have nothing to say of most others."""
+    number = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    rows.data[rows.indices == start + number] = 0
+    size = np.abs(rows.data)
+    kept = size > 0
+    for row in np.flatnonzero(np.diff(rows.indptr) > keep):
+        part = slice(rows.indptr[row], rows.indptr[row + 1])
+        smaller = np.argpartition(size[part], -keep)[:-keep]
+        kept[part][smaller] = False
+    ends = np.concatenate([[0], np.cumsum(kept)])[rows.indptr]
+    return sparse.csr_matrix((rows.data[kept], rows.indices[kept], ends), shape=rows.shape, dtype=np.float32)

@@ -35,15 +35,14 @@ class Walk(Model):
         """Multiply the steps, some items at a time."""
         history = weigh(listening.counts, self.weighting)
         item = _power(history.sum(axis=0), -self.alpha)
-        step = (sparse.diags(_power(history.sum(axis=1), -self.alpha)) @ _raised(history, self.alpha)).tocsr()
-        back = (sparse.diags(item) @ _raised(history, self.alpha).T).tocsr()
         held_back = sparse.diags(_power(listening.listeners, -self.beta))
+        onwards = sparse.diags(_power(history.sum(axis=1), -self.alpha)) @ _raised(history, self.alpha)
+        step = (onwards @ held_back).tocsr()
+        back = (sparse.diags(item) @ _raised(history, self.alpha).T).tocsr()
         return ItemModel(
             items=listening.items,
             popularity=listening.listeners.astype(np.float32),
-            neighbours=strongest(
-                lambda start, end: back[start:end] @ step @ held_back, len(listening.items), self.keep
-            ),
+            neighbours=strongest(lambda start, end: back[start:end] @ step, len(listening.items), self.keep),
             weighting=self.weighting,
         )
 
