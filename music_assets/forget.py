@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 
 from music_assets.erasures import GET, Erasure, waiting
 from music_assets.recommender import features
+from music_assets.sources.forget import forget_accounts
 from music_assets.warehouse import forget as warehouse
 from streaming.control import Receipt, StreamClient
 from streaming.errors import MusicError, UnavailableError
@@ -31,6 +32,12 @@ def _forget_warehouse(settings: Settings, listener_ids: Sequence[str]) -> None:
         warehouse.forget(settings, connection, listener_ids)
 
 
+def _forget_collectors(settings: Settings, listener_ids: Sequence[str]) -> None:
+    """Remove what the collectors know of the accounts of everybody who was erased, whichever ids they had."""
+    with psycopg.connect(settings.database, connect_timeout=10) as connection:
+        forget_accounts(settings, connection)
+
+
 def _forget_histories(settings: Settings, listener_ids: Sequence[str]) -> None:
     """Remove what recommendations looked at; the features of the stream go with the lake."""
     with redis.Redis.from_url(settings.redis, socket_timeout=10) as client:
@@ -40,11 +47,18 @@ def _forget_histories(settings: Settings, listener_ids: Sequence[str]) -> None:
             raise UnavailableError("Redis does not answer: histories are not gone yet") from error
 
 
-STORES: Final[dict[str, Forget]] = {"warehouse": _forget_warehouse, "histories": _forget_histories}
+STORES: Final[dict[str, Forget]] = {
+    "collectors": _forget_collectors,
+    "warehouse": _forget_warehouse,
+    "histories": _forget_histories,
+}
 """The stores beside the lake and Redis, by the name they have in a receipt."""
 
 
-_REWRITTEN: Final = ("listener", "api_keys", "accounts", "sessions", "hidden_items")
+_REWRITTEN: Final = (
+    *(f"identity.{table}" for table in ("listener", "api_keys", "accounts", "sessions", "hidden_items")),
+    *(f"source.{table}" for table in ("cursors", "fetches")),
+)
 """Tables whose files still hold a deleted row: a plain vacuum only marks its place as free."""
 
 
@@ -89,7 +103,7 @@ def _forget(settings: Settings, listener_ids: list[str], stores: Mapping[str, Fo
         gone_at[store] = datetime.now(UTC)
     with psycopg.connect(settings.database, connect_timeout=10, autocommit=True) as connection:
         for table in _REWRITTEN:
-            connection.execute(f"vacuum (full) identity.{table}")
+            connection.execute(f"vacuum (full) {table}")
     gone_at["identity"] = datetime.now(UTC)
     return receipt.model_copy(update={"gone_at": gone_at})
 

@@ -52,6 +52,18 @@ def ensure_listeners(connection: psycopg.Connection[Any], user_ids: Sequence[str
     return found
 
 
+def erased(connection: psycopg.Connection[Any], user_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of the user ids whose person was erased and has not come back."""
+    found = connection.execute(
+        """
+        select user_id from unnest(%(user_ids)s::text[]) as given(user_id)
+        where exists (select from identity.tombstones where user_hash = identity.user_hash(given.user_id))
+        """,
+        {"user_ids": list(user_ids)},
+    )
+    return frozenset(user_id for (user_id,) in found)
+
+
 def set_zone(connection: psycopg.Connection[Any], user_id: str, time_zone: str) -> None:
     """Say in which time zone a listener's days and weeks are; commits.
 

@@ -61,6 +61,11 @@ class Fetch:
             self.note = f"{self.note}; {sentence}" if self.note else sentence
 
 
+def lock_name(source: str) -> str:
+    """Return the name of the lock that keeps two runs off a source's cursors."""
+    return f"source.cursors {source}"
+
+
 class Books:
     """The collectors' tables.
 
@@ -78,7 +83,7 @@ class Books:
         Raises:
             UnavailableError: another run holds it.
         """
-        name = f"source.cursors {source}"
+        name = lock_name(source)
         row = self.conn.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
         if row != (True,):
             raise UnavailableError(f"another run collects {source}; try again when it has ended")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from music_assets.identity import erased
 from music_assets.sources import lastfm, listenbrainz, spotify
 from music_assets.sources.books import Books, Fetch
 from music_assets.sources.http import Fetcher, FetchError
@@ -32,6 +33,8 @@ class Opened:
     source: ListenSource
     accounts: Callable[[], Sequence[str]]
     """Asks Spotify whose token it is, so it may raise FetchError."""
+    owner: Callable[[str, str], str]
+    """Gives the user id of a source's account."""
 
 
 @contextmanager
@@ -41,21 +44,22 @@ def opened(name: str, settings: Settings, **fetching: Any) -> Iterator[Opened]:
     Raises:
         ConfigurationError: there is no such source, or its settings are wrong.
     """
-    now = datetime.now(UTC)
+    now, owner = datetime.now(UTC), owner_of(settings)
     if name == lastfm.NAME:
         given = lastfm.access(settings)
         with Fetcher(given.service, **fetching) as fetcher:
             source = LastfmListens(Lastfm(fetcher, given.key, given.origin), given.accounts, now)
-            yield Opened(source, lambda: [account.name for account in given.accounts])
+            yield Opened(source, lambda: [account.name for account in given.accounts], owner)
     elif name == listenbrainz.NAME:
         known = listenbrainz.access(settings)
         with Fetcher(known.service, **fetching) as fetcher:
-            yield Opened(ListenbrainzListens(fetcher, known, now), lambda: [account.name for account in known.accounts])
+            lister = ListenbrainzListens(fetcher, known, now)
+            yield Opened(lister, lambda: [account.name for account in known.accounts], owner)
     elif name == spotify.NAME:
         access = spotify.access(settings)
         with Fetcher(access.service, **fetching) as fetcher:
             client = Spotify(fetcher, access)
-            yield Opened(SpotifyListens(client, access.user_id, now), lambda: [client.me()])
+            yield Opened(SpotifyListens(client, access.user_id, now), lambda: [client.me()], owner)
     else:
         raise ConfigurationError(f"there is no source {name!r}; valid: {', '.join(SOURCES)}")
 
@@ -103,15 +107,18 @@ def backfill(
 
 
 def _accounts(opened_source: Opened, books: Books) -> Sequence[str]:
-    """Return the accounts; to fail at it is a look that is on record, to succeed is not one."""
+    """Return the accounts whose owners were not erased; to fail at it is a look that is on record, to succeed is none."""
     fetcher, origin, began = opened_source.source.fetcher, opened_source.source.origin, datetime.now(UTC)
     try:
-        return opened_source.accounts()
+        names = opened_source.accounts()
     except FetchError as error:
         failed = Fetch(fetcher.service.name, KIND, None, origin, error.outcome, note=str(error))
         failed.requests, failed.retries = fetcher.requests, fetcher.retries
         books.write(failed, began)
         raise
+    owners = {name: opened_source.owner(fetcher.service.name, name) for name in names}
+    gone = erased(books.conn, list(owners.values()))
+    return [name for name in names if owners[name] not in gone]
 
 
 def owner_of(settings: Settings) -> Callable[[str, str], str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from music_assets.identity import erased
 from music_assets.sources import fallback, lastfm, spotify
 from music_assets.sources.facts import ArtistRow, Fact, Origin, land, records
 from music_assets.sources.fallback import LASTFM_FIRST, SPOTIFY_FIRST, Ask, Provider, Resolver, Subject
@@ -154,7 +155,10 @@ def spotify_facts(settings: Settings, books: Books, publish: Publish, **fetching
 
 def _artists_wanted(client: Lastfm, given: lastfm.Access, books: Books, gatherer: Gatherer) -> list[Subject]:
     names: dict[str, None] = {}
+    gone = erased(books.conn, [account.user_id for account in given.accounts])
     for account in given.accounts:
+        if account.user_id in gone:
+            continue
         try:
             with books.fetch(client.fetcher, "top_artists", account=account.name, origin=given.origin) as fetch:
                 top = client.top_artists(account.name, _TOP)

@@ -31,6 +31,8 @@ _PART: Final = 100
 
 KIND: Final = "listens"
 BACKFILL: Final = "backfill"
+OF_BACKFILL: Final = f" {BACKFILL} "
+"""Stands between an account and a window where the cursor of a backfill is kept."""
 
 
 class Sink(Protocol):
@@ -176,7 +178,7 @@ class Collector:
         Raises:
             FetchError: the source did not answer; the same call goes on where this one ended.
         """
-        place = f"{account} {BACKFILL} {since.astimezone(UTC):%Y%m%dT%H%M%S}-{until.astimezone(UTC):%Y%m%dT%H%M%S}"
+        place = f"{account}{OF_BACKFILL}{since.astimezone(UTC):%Y%m%dT%H%M%S}-{until.astimezone(UTC):%Y%m%dT%H%M%S}"
         end = milliseconds(until)
         cursor = self._books.cursor(self._source.name, place, Cursor) or Cursor(
             window=Window(since=milliseconds(since), until=end, reached=end)

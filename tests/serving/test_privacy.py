@@ -101,7 +101,8 @@ async def test_an_erased_person_is_in_no_store_and_stays_out(
     assert receipt["status"] == "done"
     assert receipt["rows"]["silver/events_listens"] == 5
     assert begin <= datetime.fromisoformat(receipt["hidden_at"]) < begin + timedelta(minutes=1)
-    assert {"mapping", "identity", "lake", "claims", "online", "histories", "warehouse"} <= receipt["gone_at"].keys()
+    stores = {"mapping", "identity", "lake", "claims", "online", "histories", "warehouse", "collectors"}
+    assert stores <= receipt["gone_at"].keys()
     assert datetime.fromisoformat(receipt["kafka_gone_at"]) > begin + timedelta(days=30)
     assert stored(settings, listener) == 0
     for needle in (user, listener):
