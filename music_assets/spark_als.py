@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from music_assets.recommender.candidates import measured
 from music_assets.recommender.models.base import Listening, Model, Weighting
-from music_assets.recommender.models.factors import FactorModel, fitted
+from music_assets.recommender.models.factors import FactorModel, fitted, unheard_weight
 from music_assets.recommender.names import IALS
 from music_assets.recommender.recipes import recipe
 
@@ -37,8 +38,8 @@ class SparkAls(Model):
     Attributes:
         spark: session that trains.
         factors: numbers per item.
-        unheard: weight of a pair that was not heard; Spark's `alpha` is one over it.
-        ridge: regularisation before its scaling; Spark's `regParam` is it over `unheard`.
+        balance: gives the weight of a pair that was not heard; Spark's `alpha` is one over that.
+        ridge: regularisation before its scaling; Spark's `regParam` is it over the same weight.
         epochs: rounds of alternation.
         weighting: log of the counts, or whether heard at all; divided by its mean.
     """
@@ -47,19 +48,20 @@ class SparkAls(Model):
 
     spark: SparkSession
     factors: int = 128
-    unheard: float = 0.02
+    balance: float = 3.0
     ridge: float = 0.02
     epochs: int = 12
     weighting: Weighting = "binary"
 
     def fit(self, listening: Listening) -> FactorModel:
         """Alternate on Spark; the seed is fixed."""
+        unheard = unheard_weight(listening, self.balance)
         return fitted(
-            listening, self._learn, weighting=self.weighting, unheard=self.unheard, ridge=self.ridge, exponent=1.0,
-            catalogue=0,
+            listening, partial(self._learn, unheard=unheard), weighting=self.weighting, unheard=unheard,
+            ridge=self.ridge, exponent=1.0, catalogue=0,
         )  # fmt: skip
 
-    def _learn(self, history: Any) -> NDArray[np.float32]:
+    def _learn(self, history: Any, *, unheard: float) -> NDArray[np.float32]:
         factors = np.zeros((history.shape[1], self.factors), dtype=np.float32)
         if not history.nnz:
             return factors
@@ -69,7 +71,7 @@ class SparkAls(Model):
         pairs = history.tocoo()
         table = pa.table({"user": pairs.row, "item": pairs.col, "rating": pairs.data.astype(np.float32)})
         als = ALS(
-            rank=self.factors, maxIter=self.epochs, regParam=self.ridge / self.unheard, alpha=1 / self.unheard,
+            rank=self.factors, maxIter=self.epochs, regParam=self.ridge / unheard, alpha=1 / unheard,
             implicitPrefs=True, userCol="user", itemCol="item", ratingCol="rating", seed=_SEED,
             numUserBlocks=2, numItemBlocks=2,
         )  # fmt: skip

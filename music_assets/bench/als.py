@@ -14,7 +14,7 @@ from music_assets.bench.planted import planted
 from music_assets.bench.report import Report, Requirement, Rows, number
 from music_assets.recommender.metrics import evaluate
 from music_assets.recommender.models.base import Listening, Model, one_blas_thread, weigh
-from music_assets.recommender.models.factors import Als, FactorModel
+from music_assets.recommender.models.factors import Als, FactorModel, unheard_weight
 from music_assets.recommender.split import cutoff_of, split_at
 from music_assets.spark_als import SparkAls
 
@@ -63,22 +63,23 @@ class ImplicitAls(Model):
 
     factors: int
     epochs: int
-    unheard: float = 0.02
+    balance: float = 3.0
     ridge: float = 0.02
 
     def fit(self, listening: Listening) -> FactorModel:
         """Alternate with every core; BLAS keeps to one thread, as the package asks for."""
         from implicit.cpu.als import AlternatingLeastSquares
 
+        unheard = unheard_weight(listening, self.balance)
         with one_blas_thread():
             trainer = AlternatingLeastSquares(
-                factors=self.factors, iterations=self.epochs, regularization=self.ridge / self.unheard,
-                alpha=1 / self.unheard, random_state=42,
+                factors=self.factors, iterations=self.epochs, regularization=self.ridge / unheard,
+                alpha=1 / unheard, random_state=42,
             )  # fmt: skip
             trainer.fit(weigh(listening.counts, "binary"), show_progress=False)
         return FactorModel(
             items=listening.items, popularity=listening.listeners.astype(np.float32), weighting="binary",
-            factors=np.asarray(trainer.item_factors, dtype=np.float32), unheard=self.unheard, ridge=self.ridge,
+            factors=np.asarray(trainer.item_factors, dtype=np.float32), unheard=unheard, ridge=self.ridge,
             exponent=0.0, catalogue=0, mean_weight=1.0,
         )  # fmt: skip
 

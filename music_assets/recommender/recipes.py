@@ -202,7 +202,7 @@ def _ease(trial: optuna.Trial) -> Model:
 def _als(trial: optuna.Trial) -> Model:
     return Als(
         factors=trial.suggest_categorical("factors", (128, 256)),
-        unheard=trial.suggest_float("unheard", 0.001, 0.5, log=True),
+        balance=trial.suggest_float("balance", 0.3, 30, log=True),
         ridge=trial.suggest_float("ridge", 0.0005, 0.1, log=True),
         exponent=trial.suggest_float("exponent", 0.5, 1),
         weighting=_weighting(trial),
@@ -212,7 +212,7 @@ def _als(trial: optuna.Trial) -> Model:
 def _als_log(trial: optuna.Trial) -> Model:
     return Als(
         factors=trial.suggest_categorical("factors", (64, 256)),
-        unheard=trial.suggest_float("unheard", 0.005, 0.1, log=True),
+        balance=trial.suggest_float("balance", 0.3, 30, log=True),
         ridge=trial.suggest_float("ridge", 0.003, 0.1, log=True),
         weighting="log",
     )

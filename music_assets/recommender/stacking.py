@@ -98,7 +98,6 @@ def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
     ends = started + seconds - plan.last
     rated = Examples.joined(parts)
     trees = grow(rated, feature_names(list(tuned)), k=k, seconds=ends - time.monotonic())
-    validated = {name: rated.ndcg(rated.features[:, 2 * number], k) for number, name in enumerate(tuned)}
     fitted = tuple(entry.model.fit(listening) for entry in tuned.values())
     _log.info("stacked", folds=len(parts), seconds=round(time.monotonic() - started), trees=trees.settings)
     return Stacked(
@@ -107,7 +106,7 @@ def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
         ),
         tuned=tuned,
         trees=trees,
-        validated={**validated, TwoStage.kind: trees.ndcg},
+        validated={**trees.rivals, TwoStage.kind: trees.ndcg},
         folds=len(parts),
     )
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import lightgbm
 import numpy as np
 
+from music_assets.recommender.two_stage import SCORE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,12 +63,14 @@ class Trees:
         text: LightGBM's text form.
         settings: objective, shape and rounds picked.
         ndcg: on the listeners set apart.
+        rivals: model to its own NDCG on the same listeners.
         gain: feature to its share of the splits' gain.
     """
 
     text: str
     settings: dict[str, Any]
     ndcg: float
+    rivals: dict[str, float]
     gain: dict[str, float]
 
 
@@ -94,6 +98,7 @@ def grow(examples: Examples, names: Sequence[str], *, k: int, seconds: float = f
         text=booster.model_to_string(),
         settings={**shape, "rounds": rounds},
         ndcg=ndcg,
+        rivals=_rivals(apart, names, k),
         gain={name: round(float(part), 4) for name, part in zip(names, parts, strict=True)},
     )
 
@@ -113,6 +118,12 @@ class _Stop:
             self._best, self._round = found[0][2], env.iteration
         if env.iteration - self._round >= _PATIENCE or time.monotonic() > self._ends or env.iteration + 1 == _ROUNDS:
             raise lightgbm.callback.EarlyStopException(self._round, found)
+
+
+def _rivals(apart: Examples, names: Sequence[str], k: int) -> dict[str, float]:
+    """NDCG of each model's own score: of other listeners it would say nothing beside that of the trees."""
+    scores = {name.removesuffix(SCORE): column for column, name in enumerate(names) if name.endswith(SCORE)}
+    return {name: apart.ndcg(apart.features[:, column], k) for name, column in scores.items()}
 
 
 def _tried(

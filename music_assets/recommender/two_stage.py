@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PER_MODEL: Final = 60
 """Candidates of each model."""
 
+SCORE: Final = "_score"
+"""How the feature is called, after the model, that is the model's score."""
+
 FIRST_STAGE_KINDS: Final[dict[str, type[FittedModel]]] = {
     kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel, SessionModel)
 }
@@ -91,7 +94,7 @@ def propose(
 
 def feature_names(models: Sequence[str]) -> list[str]:
     """Return the names of the features, in their order."""
-    return [*(f"{model}_{view}" for model in models for view in ("score", "place")), "popularity", "items_heard"]
+    return [*(f"{model}{view}" for model in models for view in (SCORE, "_place")), "popularity", "items_heard"]
 
 
 @dataclass(frozen=True, kw_only=True)

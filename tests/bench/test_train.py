@@ -66,5 +66,5 @@ def test_sides_of_unequal_recall_are_not_compared() -> None:
 
 def test_the_package_implicit_learns_the_same_world() -> None:
     world = checkerboard()
-    model = ImplicitAls(factors=4, epochs=10, unheard=0.1, ridge=0.01).fit(world)
+    model = ImplicitAls(factors=4, epochs=10, balance=0.2, ridge=0.01).fit(world)
     assert model.recommend(world.counts, k=1)[:, 0].tolist() == list(range(20))

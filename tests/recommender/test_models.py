@@ -14,7 +14,7 @@ from music_assets.recommender.models import neighbours
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.ease import Ease
-from music_assets.recommender.models.factors import Als
+from music_assets.recommender.models.factors import Als, unheard_weight
 from music_assets.recommender.models.knn import ItemKnn
 from music_assets.recommender.models.neighbours import ItemModel, strongest
 from music_assets.recommender.models.popularity import Popularity
@@ -28,7 +28,7 @@ PERSONAL = [
     Ease(strength=1),
     Ease(strength=1, weighting="log"),
     Ease(strength=1, dropout=0.5, listener_exponent=0.5, item_exponent=0.3),
-    Als(factors=4, unheard=0.1, ridge=0.01),
+    Als(factors=4, balance=0.5, ridge=0.01),
     ItemKnn(shrink=1),
     Spectral(rank=2),
     Walk(),
@@ -56,6 +56,19 @@ def test_scores_are_one_dense_row_per_history(fitted: FittedModel) -> None:
     assert scores.shape == (20, 20)
     assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
+
+
+def test_all_that_was_not_heard_weighs_the_same_in_a_catalogue_of_any_size() -> None:
+    few = checkerboard()
+    more = Counted(
+        (*few.items, *(f"new {number}" for number in range(80))),
+        sparse.hstack([few.counts, sparse.csr_matrix((20, 80), dtype=np.float32)], format="csr"),
+    )
+    for world in (few, more):
+        pairs = world.counts.shape[0] * world.counts.shape[1]
+        assert unheard_weight(world, 3.0) * pairs == pytest.approx(3 * world.counts.nnz)
+    nobody = sparse.vstack([few.counts, sparse.csr_matrix((5, 20), dtype=np.float32)], format="csr")
+    assert unheard_weight(Counted(few.items, nobody), 1.0) == unheard_weight(few, 1.0)
 
 
 def test_nothing_heard_is_recommended_and_nothing_twice(fitted: FittedModel) -> None:

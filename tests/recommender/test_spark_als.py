@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.mark.spark
 def test_the_withheld_item_comes_first_and_the_files_hold_it(spark: SparkSession, tmp_path: Path) -> None:
     world = checkerboard()
-    model = SparkAls(spark, factors=4, unheard=0.1, ridge=0.01, epochs=8).fit(world)
+    model = SparkAls(spark, factors=4, balance=0.5, ridge=0.01, epochs=8).fit(world)
     assert model.factors.shape == (20, 4)
     assert model.recommend(world.counts, k=1)[:, 0].tolist() == list(range(20))
     save_model(tmp_path, "model", model)

@@ -17,7 +17,8 @@ from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.models.session import Session
 from music_assets.recommender.models.spectral import Spectral
-from music_assets.recommender.stacking import FOLDS, Stacked, folds, stack
+from music_assets.recommender.stacking import FOLDS, Stacked, able_to_judge, folds, stack
+from music_assets.recommender.trees import grow
 from music_assets.recommender.two_stage import TwoStage, examples, feature_names, places, propose, rate
 from tests.recommender.worlds import checkerboard, tastes
 
@@ -68,6 +69,22 @@ def test_candidates_are_the_union_and_nothing_heard_is_among_them() -> None:
 def test_places_are_counted_for_each_listener() -> None:
     row = np.asarray([0, 0, 0, 2, 2])
     assert places(np.asarray([1.0, 3.0, 2.0, 5.0, 5.0]), row).tolist() == [2, 0, 1, 0, 1]
+
+
+def test_the_trees_and_each_model_are_judged_on_the_same_listeners(world: tuple[Counted, Any]) -> None:
+    train, test = world
+    models = [Ease(strength=1).fit(train), Popularity().fit(train)]
+    rows = able_to_judge(train, test)
+    found = examples(models, train.counts[rows], test[rows])
+    names = feature_names(["ease", "popularity"])
+
+    trees = grow(found, names, k=K)
+
+    _, apart = found.halves(0.2, 7)
+    assert trees.rivals == {
+        "ease": pytest.approx(apart.ndcg(apart.features[:, names.index("ease_score")], K)),
+        "popularity": pytest.approx(apart.ndcg(apart.features[:, names.index("popularity_score")], K)),
+    }
 
 
 def test_ndcg_of_examples_is_that_of_the_metrics(world: tuple[Counted, Any]) -> None:

@@ -6,7 +6,7 @@ listener's are solved from the history at the moment of asking.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -157,13 +157,26 @@ def fitted(
     )
 
 
+def unheard_weight(listening: Listening, balance: float) -> float:
+    """Return the weight of one pair that was not heard, so that all of them weigh `balance` times those that were.
+
+    Args:
+        listening: listeners who heard nothing do not count.
+        balance: as in `Als`.
+    """
+    listeners = np.count_nonzero(np.diff(listening.counts.indptr))
+    heard: int = listening.counts.nnz
+    return balance * heard / max(int(listeners) * len(listening.items), 1)
+
+
 @dataclass(frozen=True)
 class Als(Model):
     """Settings of iALS.
 
     Attributes:
         factors: numbers per item.
-        unheard: weight of a pair that was not heard.
+        balance: weight of all pairs that were not heard over that of all that were. A weight of one pair would have to
+            be another for every catalogue: a sparse one has so many of them.
         ridge: regularisation before its scaling.
         exponent: 1 scales the ridge with what was heard, 0 not at all.
         epochs: rounds of alternation.
@@ -173,7 +186,7 @@ class Als(Model):
     name: ClassVar[str] = IALS
 
     factors: int = 128
-    unheard: float = 0.02
+    balance: float = 3.0
     ridge: float = 0.02
     exponent: float = 1.0
     epochs: int = 12
@@ -181,12 +194,13 @@ class Als(Model):
 
     def fit(self, listening: Listening) -> FactorModel:
         """Alternate; the seed is fixed."""
+        unheard = unheard_weight(listening, self.balance)
         return fitted(
-            listening, self._learn, weighting=self.weighting, unheard=self.unheard, ridge=self.ridge,
-            exponent=self.exponent, catalogue=len(listening.items),
+            listening, partial(self._learn, unheard=unheard), weighting=self.weighting, unheard=unheard,
+            ridge=self.ridge, exponent=self.exponent, catalogue=len(listening.items),
         )  # fmt: skip
 
-    def _learn(self, history: Any) -> NDArray[np.float32]:
+    def _learn(self, history: Any, *, unheard: float) -> NDArray[np.float32]:
         if not history.nnz:
             return np.zeros((history.shape[1], self.factors), dtype=np.float32)
         # The import takes a second, and only training needs it.
@@ -194,7 +208,7 @@ class Als(Model):
 
         trainer = IALSTrainer(
             sparse.csr_matrix(history, dtype=np.float32),
-            n_components=self.factors, alpha0=self.unheard, reg=self.ridge, nu=self.exponent, init_std=0.1,
+            n_components=self.factors, alpha0=unheard, reg=self.ridge, nu=self.exponent, init_std=0.1,
             solver_type=SolverType.CG, max_cg_steps=3, ialspp_subspace_dimension=64, loss_type=LossType.IALSPP,
             random_seed=42, n_threads=get_n_threads(None), prediction_time_max_cg_steps=5,
             prediction_time_ialspp_iteration=1,
