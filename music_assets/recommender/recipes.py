@@ -181,7 +181,7 @@ def _larger(model: Model, items: int) -> float:
 
 
 def _small(model: Model) -> Model:
-    return replace(model, max_items=min(model.max_items, _TUNING_ITEMS)) if isinstance(model, Ease) else model
+    return replace(model, max_items=min(model.max_items, _TUNING_ITEMS), near=0) if isinstance(model, Ease) else model
 
 
 def _weighting(trial: optuna.Trial) -> Weighting:

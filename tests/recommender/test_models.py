@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from music_assets.bench.planted import planted
 from music_assets.recommender.interactions import Counted, Interactions
+from music_assets.recommender.metrics import difference, evaluate
 from music_assets.recommender.models import neighbours
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.bpr import Bpr
@@ -21,6 +23,7 @@ from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.models.session import Session, discounts
 from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.models.walk import Walk
+from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
 from tests.recommender.worlds import DAY, checkerboard, listens
 
@@ -170,16 +173,56 @@ def test_ease_keeps_the_strongest_neighbours_only() -> None:
         assert np.abs(kept[row].data).min() >= dropped.max() - 1e-6
 
 
-def test_ease_beyond_its_catalogue_is_popularity() -> None:
+def test_ease_without_a_tail_is_popularity_beyond_its_head() -> None:
     world = listens(
         [(f"u{user}", f"head{item}", user) for user in range(6) for item in range(4) if user != item]
         + [("u0", "tail1", 1), ("u1", "tail1", 1), ("u0", "tail2", 1)]
     )
-    model = Ease(strength=1, max_items=4).fit(world)
+    model = Ease(strength=1, max_items=4, near=0).fit(world)
     tail = [world.items.index("tail1"), world.items.index("tail2")]
     assert model.neighbours[tail].nnz == 0
     ranked = model.recommend(world.counts[world.users.index("u5")], k=2)[0]
     assert ranked.tolist() == tail
+
+
+@pytest.mark.parametrize("dropout", [0, 0.5])
+def test_one_item_of_the_tail_says_and_is_told_what_the_whole_inverse_says(dropout: float) -> None:
+    random = np.random.default_rng(3)
+    heard = [(f"u{user:02d}", f"i{item:02d}", 0) for user in range(60) for item in random.choice(14, 5, replace=False)]
+    world = listens(heard + [(f"u{user:02d}", "tail", 0) for user in range(12)])
+    together = world.counts[:, :-1].T @ world.counts[:, -1]
+    assert together.toarray().all(), "what is never heard with it would take no part"
+    whole = Ease(strength=2, dropout=dropout).fit(world).neighbours.toarray()
+    found = Ease(strength=2, dropout=dropout, max_items=14).fit(world).neighbours.toarray()
+    np.testing.assert_allclose(found[:, -1], whole[:, -1], atol=1e-5)
+    np.testing.assert_allclose(found[-1], whole[-1], atol=1e-5)
+
+
+def test_head_items_never_heard_with_one_of_the_tail_say_nothing_of_it() -> None:
+    random = np.random.default_rng(3)
+    heard = [(f"u{user:02d}", f"i{item:02d}", 0) for user in range(60) for item in random.choice(14, 5, replace=False)]
+    world = listens(heard + [(f"u{user:02d}", "tail", 0) for user in (1, 5)])
+    together = (world.counts[:, :-1].T @ world.counts[:, -1]).toarray().ravel() > 0
+    found = Ease(strength=2, max_items=14).fit(world).neighbours.toarray()
+    part = [*np.flatnonzero(together), 14]
+    alone = Ease(strength=2).fit(Counted(tuple(world.items[at] for at in part), world.counts[:, part]))
+    np.testing.assert_allclose(found[part, -1], alone.neighbours.toarray()[:, -1], atol=1e-5)
+    assert 0 < together.sum() < 14
+    assert not found[:-1, -1][~together].any()
+    assert not found[-1, :-1][~together].any()
+
+
+def test_a_catalogue_larger_than_the_head_is_known_through_it() -> None:
+    world = planted(listeners=3000, items=2000, listens=90_000)
+    split = split_at(world, cutoff_of(world))
+    ndcg, coverage = {}, {}
+    for name, settings in {"head": {"max_items": 300, "near": 0}, "tail": {"max_items": 300}, "whole": {}}.items():
+        model = Ease(strength=20, **settings).fit(split.train)
+        judged = evaluate(model.recommend(split.history, k=20), split.test, k=20, items=len(model.items))
+        ndcg[name], coverage[name] = judged.ndcg, judged.coverage
+    assert difference(ndcg["tail"], ndcg["head"]).lower > 0.1, "twice as good as without"
+    assert ndcg["tail"].mean() > 0.8 * ndcg["whole"].mean(), "though the head holds less than a sixth of the items"
+    assert coverage["head"] < 0.2 < 0.9 < coverage["tail"]
 
 
 def test_ease_over_many_blocks_is_symmetric_work() -> None:
