@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parents[2] / "dbt_project"
 EXECUTABLE: Final = Path(sys.executable).with_name("dbt")
 
+NEWEST_ALONE: Final = ("--vars", "{every_row: false}")
+"""Options of a build whose tests look at what is new. The project is parsed with them: other ones mean another parse."""
+
 _TARGET: Final = PROJECT / "target"
 _SOURCES: Final = ("*.yml", "models/**/*", "macros/**/*", "tests/**/*")
-_KEPT: Final = ("manifest.json", "partial_parse.msgpack")
+_PARSED: Final = "partial_parse.msgpack"
+_KEPT: Final = ("manifest.json", _PARSED)
 _SESSION: Final = "-c timezone=UTC -c lock_timeout=10s -c random_page_cost=1.1 -c work_mem=64MB"
 """The API reads marts while dbt swaps them: a swap that waits for a long reader would hold every reader behind it.
 A row by an index costs here what it does on any disk without a moving head: else a build of what is new would read
@@ -66,6 +70,8 @@ def _snowflake(settings: Settings) -> dict[str, str]:
         "DBT_SNOWFLAKE_HOST": settings.snowflake_host or f"{settings.snowflake_account}.snowflakecomputing.com",
         "DBT_SNOWFLAKE_PORT": str(settings.snowflake_port),
         "DBT_SNOWFLAKE_PROTOCOL": settings.snowflake_protocol,
+        # Without TLS it is no Snowflake but a stand-in, which cannot read comments of several columns in one statement.
+        "DBT_PERSIST_DOCS": str(settings.snowflake_protocol == "https"),
     }
 
 
@@ -75,21 +81,32 @@ def manifest(settings: Settings) -> Path:
     Raises:
         ConfigurationError: dbt cannot parse the project.
     """
-    fingerprint = _fingerprint()
-    stamp = _TARGET / f"{fingerprint}.parsed"
-    if not (stamp.exists() and (_TARGET / "manifest.json").exists()):
-        _parse(settings)
-        for old in _TARGET.glob("*.parsed"):
+    folder = _folder(settings)
+    stamp = folder / f"{_fingerprint()}.parsed"
+    if not (stamp.exists() and (folder / "manifest.json").exists()):
+        _parse(settings, folder)
+        for old in folder.glob("*.parsed"):
             old.unlink(missing_ok=True)
-        for old in _TARGET.glob("*.lineage"):
+        for old in folder.glob("*.lineage"):
             shutil.rmtree(old, ignore_errors=True)
         stamp.touch()
-    return _TARGET / "manifest.json"
+    return folder / "manifest.json"
 
 
-def kept_lineage() -> Path:
+def hand_parsed(settings: Settings, target: Path) -> None:
+    """Put what dbt knows of the parsed project into the target folder of a build, which then need not parse it."""
+    manifest(settings)
+    shutil.copy(_folder(settings) / _PARSED, target / _PARSED)
+
+
+def kept_lineage(settings: Settings) -> Path:
     """Return the folder for what is known of the columns of the project as it is now."""
-    return _TARGET / f"{_fingerprint()}.lineage"
+    return _folder(settings) / f"{_fingerprint()}.lineage"
+
+
+def _folder(settings: Settings) -> Path:
+    """The two dialects have manifests of their own."""
+    return _TARGET / settings.warehouse_target
 
 
 def docs(settings: Settings) -> Path:
@@ -107,13 +124,13 @@ def docs(settings: Settings) -> Path:
     return page
 
 
-def _parse(settings: Settings) -> None:
-    """Parse beside the target and move the result there, because several processes may load definitions at once."""
-    _TARGET.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_TARGET, prefix=".parse-") as folder:
-        _dbt(settings, folder, "parse")
+def _parse(settings: Settings, folder: Path) -> None:
+    """Parse beside the folder and move the result there, because several processes may load definitions at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_TARGET, prefix=".parse-") as beside:
+        _dbt(settings, beside, "parse", *NEWEST_ALONE)
         for name in _KEPT:
-            Path(folder, name).replace(_TARGET / name)
+            Path(beside, name).replace(folder / name)
 
 
 def _dbt(settings: Settings, target: str, *command: str) -> None:

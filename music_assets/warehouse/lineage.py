@@ -51,7 +51,7 @@ def _read(manifest: Mapping[str, Any], node: Mapping[str, Any], query: str) -> d
         table.set("catalog", None)  # one database: what is left is what `columns` knows
     tree = qualify(tree, schema=columns, dialect=dialect, validate_qualify_columns=False)
     scope = build_scope(tree)
-    return {column: _sources(column, tree, scope, dialect, keys, node) for column in tree.named_selects}
+    return {column.lower(): _sources(column, tree, scope, dialect, keys, node) for column in tree.named_selects}
 
 
 def _sources(

@@ -111,6 +111,14 @@ def test_the_project_is_parsed_again_only_when_it_changed(tmp_path: Path, monkey
     assert first == second
     assert (first[1], third[1]) == (1, 2)
 
+    folder = tmp_path / "build"
+    folder.mkdir()
+    dbt.hand_parsed(Settings(_env_file=None), folder)
+    dbt._dbt(Settings(_env_file=None), str(folder), "list", *dbt.NEWEST_ALONE)
+    log = (folder / "dbt.log").read_text()
+    assert "Partial parsing enabled" in log
+    assert "Unable to do partial parsing" not in log, "a build of what is new parses the project once more"
+
 
 def test_a_password_and_a_socket_reach_dbt() -> None:
     settings = Settings(_env_file=None, database_url="postgresql://me:p%40ss%2F@db.example:6543/music?sslmode=require")

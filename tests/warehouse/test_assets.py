@@ -57,6 +57,11 @@ def run(definitions: dg.Definitions, *assets: str) -> tuple[bool, dict[str, Any]
     result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         raise_on_error=False, asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None
     )
+    return told(result)
+
+
+def told(result: dg.ExecuteInProcessResult) -> tuple[bool, dict[str, Any], dict[str, bool]]:
+    """Return success, row count by asset, verdict by check."""
     rows: dict[str, Any] = {}
     checks: dict[str, bool] = {}
     for event in result.all_events:

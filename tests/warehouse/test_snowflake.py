@@ -23,6 +23,7 @@ from streaming.storage import Storage
 from streaming.tables import tables
 from tests.dbt.conftest import plant
 from tests.fixtures.ports import free_ports
+from tests.warehouse.test_assets import make_definitions, told
 from tests.warehouse.lakes import write
 
 if TYPE_CHECKING:
@@ -68,10 +69,7 @@ def server(tmp_path: Path) -> Iterator[int]:
 
 def build(settings: Settings, folder: Path, *options: str) -> None:
     run = subprocess.run(
-        [
-            dbt.EXECUTABLE, "build", "--exclude-resource-type", "unit_test", *options,
-            "--vars", "{persist_docs: false}",  # the stand-in takes no comment with an apostrophe
-        ],
+        [dbt.EXECUTABLE, "build", "--exclude-resource-type", "unit_test", *options],
         env={**dbt.environment(settings), "DBT_TARGET_PATH": str(folder), "DBT_LOG_PATH": str(folder)},
         cwd=dbt.PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -93,19 +91,10 @@ def make_schemas(settings: Settings) -> None:
             cursor.execute(statement)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "again", [pytest.param([], id="first"), pytest.param([["--full-refresh"]], id="refreshed", marks=pytest.mark.heavy)]
-)
-def test_the_same_models_give_the_same_marts(
-    server: int, database_url: str, tmp_path: Path, again: list[list[str]]
-) -> None:
+def load_both(other: Settings, database_url: str, lake: Lake) -> tuple[dict[str, int], dict[str, int]]:
+    """Load the planted lake into PostgreSQL and twice into the other; returns rows by table of both times."""
     from music_assets.warehouse import load_table
 
-    postgres = Settings(_env_file=None, database_url=database_url)
-    other = snowflake_settings(server, database_url, tmp_path)
-    lake = Lake(Storage.local(tmp_path / "lake"))
     plant(lake)
     make_schemas(other)
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -117,8 +106,20 @@ def test_the_same_models_give_the_same_marts(
         for table in tables().values():
             if table.layer == "silver":
                 load_table(connection, lake, table)
-        totals = snowflake.load(other, connection, lake)
-        twice = snowflake.load(other, connection, lake)
+        return snowflake.load(other, connection, lake), snowflake.load(other, connection, lake)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "again", [pytest.param([], id="first"), pytest.param([["--full-refresh"]], id="refreshed", marks=pytest.mark.heavy)]
+)
+def test_the_same_models_give_the_same_marts(
+    server: int, database_url: str, tmp_path: Path, again: list[list[str]]
+) -> None:
+    postgres = Settings(_env_file=None, database_url=database_url)
+    other = snowflake_settings(server, database_url, tmp_path)
+    totals, twice = load_both(other, database_url, Lake(Storage.local(tmp_path / "lake")))
     assert totals["silver/events_listens"] == twice["silver/events_listens"] == 7
 
     build(postgres, tmp_path / "p")
@@ -159,6 +160,33 @@ def test_the_staging_assets_load_there(server: int, database_url: str, tmp_path:
     (made,) = result.asset_materializations_for_node("staging")
     assert made.metadata["dagster/row_count"].value == 2
     assert snowflake.count(platform.settings(), "silver.events_views") == 2
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(900)
+def test_the_assets_of_dbt_are_built_tested_counted_and_traced_there(
+    server: int, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform(home=str(tmp_path), database=database_url, port=server)
+    monkeypatch.setattr("music_assets.defs.warehouse.assets.settings", platform.settings)
+    load_both(platform.settings(), database_url, platform.lake())
+    job = make_definitions(platform).resolve_implicit_global_asset_job_def()
+
+    result = job.execute_in_process(raise_on_error=False)
+
+    success, rows, checks = told(result)
+    assert success
+    assert {name for name, passed in checks.items() if not passed} == set()
+    assert (rows["marts/fct_listens"], rows["marts/dim_time"], rows["marts/mart_recap_facts"]) == (6, 1440, 3)
+    (facts,) = [
+        event.materialization
+        for event in result.all_events
+        if event.is_step_materialization and event.materialization.asset_key.path[-1] == "mart_recap_facts"
+    ]
+    lineage = facts.metadata["dagster/column_lineage"].value
+    assert isinstance(lineage, dg.TableColumnLineage)
+    (minutes,) = lineage.deps_by_column["minutes"]
+    assert (minutes.asset_key.path[-1], minutes.column_name) == ("fct_listens", "ms_played")
 
 
 def test_setup_names_everything_once() -> None:

@@ -66,10 +66,12 @@ def warehouse() -> dg.Definitions:
     def models(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator[Any]:
         """Build the selected models and test them, all in one dbt run."""
         with tempfile.TemporaryDirectory(prefix="dbt-") as target:
+            dbt.hand_parsed(platform.settings(), Path(target))
             for event in _build(context, platform, Path(target)).stream():
                 if isinstance(event, dg.Output):
                     key = context.asset_key_for_output(event.output_name)
-                    known = {**_row_count(platform, key), **_columns(manifest, key, Path(target))}
+                    kept = dbt.kept_lineage(platform.settings())
+                    known = {**_row_count(platform, key), **_columns(manifest, key, Path(target), kept)}
                     context.add_output_metadata(known, output_name=event.output_name)
                 yield event
 
@@ -128,7 +130,7 @@ def _build(context: dg.AssetExecutionContext, platform: PlatformResource, target
 def _extent(context: dg.AssetExecutionContext) -> list[str]:
     """Return what makes a build one of everything, or one of what is new with tests of what is new."""
     full = context.run.tags.get(FULL) == "true"
-    return ["--full-refresh"] if full else ["--vars", "{every_row: false}"]
+    return ["--full-refresh"] if full else list(dbt.NEWEST_ALONE)
 
 
 def _row_count(platform: PlatformResource, key: dg.AssetKey) -> dict[str, Any]:
@@ -154,10 +156,10 @@ def _row_count(platform: PlatformResource, key: dg.AssetKey) -> dict[str, Any]:
     return {"dagster/row_count": row[0]}
 
 
-def _columns(manifest: Mapping[str, Any], key: dg.AssetKey, target: Path) -> dict[str, Any]:
+def _columns(manifest: Mapping[str, Any], key: dg.AssetKey, target: Path, kept: Path) -> dict[str, Any]:
     """Return the columns that each column is made of: for programs, and in words, because the page draws no lineage."""
     unique_id = f"model.{manifest['metadata']['project_name']}.{key.path[-1]}"
-    lineage = column_lineage(manifest, unique_id, target / "compiled", dbt.kept_lineage())
+    lineage = column_lineage(manifest, unique_id, target / "compiled", kept)
     deps = {
         column: [dg.TableColumnDep(asset_key=dg.AssetKey(path), column_name=name) for path, name in sources]
         for column, sources in lineage.items()
