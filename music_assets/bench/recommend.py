@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from music_assets.bench import machine, sar
 from music_assets.bench.recommend_data import Problem, read
 from music_assets.recommender.metrics import PER_LISTENER, Evaluation, difference, evaluate, intervals
 from music_assets.recommender.models.base import BLOCK, top
+from music_assets.recommender.models.neighbours import cores
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.stacking import Stacked, stack
 from music_assets.recommender.two_stage import TwoStage, propose, rate
@@ -107,26 +109,37 @@ def measure(folder: Path, test: Path | None, budget_seconds: float, say: Callabl
 
 def _ranked(stacked: Stacked, problem: Problem) -> tuple[dict[str, NDArray[np.int64]], dict[str, float]]:
     """Return each model's lists for the judges, and how much of what is to be found some model proposes at all."""
-    model, k = stacked.model, LENGTHS[-1]
-    names = [*model.names, TwoStage.kind]
-    lists: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
-    found = proposals = 0
-    for start in range(0, len(problem.judges), BLOCK):
-        rows = problem.judges[start : start + BLOCK]
-        history, test = problem.train.counts[rows], problem.test[rows]
-        rated = rate(model.models, history)
-        proposed = propose(rated, history, model.popularity, per_model=model.per_model)
-        found += int(np.count_nonzero(test[proposed.row, proposed.column]))
-        proposals += len(proposed.row)
-        ordered = model.ordered(proposed, history.shape)
-        ordered[history.nonzero()] = -np.inf
-        for name, scores in zip(names, [*rated, ordered], strict=True):
-            lists[name].append(top(scores, k))
+    names, k = [*stacked.model.names, TwoStage.kind], LENGTHS[-1]
+    blocks = [problem.judges[start : start + BLOCK] for start in range(0, len(problem.judges), BLOCK)]
+    # Passes over a dense block leave the interpreter's lock, and none of them uses a second core itself.
+    with ThreadPoolExecutor(cores()) as pool:
+        parts = list(pool.map(lambda rows: _ranked_block(stacked.model, problem, rows, k), blocks))
+    lists = {name: np.concatenate([part.lists[place] for part in parts]) for place, name in enumerate(names)}
+    found, proposals = (sum(getattr(part, name) for part in parts) for name in ("found", "proposals"))
     popular = Popularity().fit(problem.train).recommend(problem.train.counts[problem.judges], k=k)
     yardsticks = {Popularity.name: popular, **sar_lists(problem, k)}
     relevant = problem.test[problem.judges].nnz
     union = {"recall": found / max(relevant, 1), "candidates": proposals / max(len(problem.judges), 1)}
-    return {**{name: np.concatenate(blocks) for name, blocks in lists.items()}, **yardsticks}, union
+    return {**lists, **yardsticks}, union
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Lists of each model for some judges; how many items were proposed, and how many of them are to be found."""
+
+    lists: list[NDArray[np.int64]]
+    proposals: int
+    found: int
+
+
+def _ranked_block(model: TwoStage, problem: Problem, rows: NDArray[np.int64], k: int) -> _Block:
+    history, test = problem.train.counts[rows], problem.test[rows]
+    rated = rate(model.models, history)
+    proposed = propose(rated, history, model.popularity, per_model=model.per_model)
+    ordered = model.ordered(proposed, history.shape)
+    ordered[history.nonzero()] = -np.inf
+    found = int(np.count_nonzero(test[proposed.row, proposed.column]))
+    return _Block([top(scores, k) for scores in (*rated, ordered)], len(proposed.row), found)
 
 
 def sar_lists(problem: Problem, k: int) -> dict[str, NDArray[np.int64]]:
