@@ -273,6 +273,13 @@ def test_a_hundred_thousand_items_train_in_bounded_memory(model: Model) -> None:
         tracemalloc.stop()
 
 
+def test_bpr_looks_at_no_more_pairs_than_it_may() -> None:
+    assert [Bpr(epochs=60, pairs=1000).rounds(heard) for heard in (10, 100, 5000)] == [60, 10, 1]
+    world = checkerboard()
+    hurried = Bpr(factors=8, pairs=world.counts.nnz).fit(world)
+    np.testing.assert_array_equal(hurried.factors, Bpr(factors=8, epochs=1).fit(world).factors)
+
+
 def test_popularity_counts_listeners_not_listens() -> None:
     world = listens([("a", "x", 0)] * 9 + [("a", "y", 0), ("b", "y", 0)])
     assert Popularity().fit(world).popularity.tolist() == [1, 2]

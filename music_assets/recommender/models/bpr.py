@@ -30,7 +30,8 @@ class Bpr(Model):
         factors: numbers per item.
         rate: step of the gradient.
         decay: regularisation while learning.
-        epochs: rounds over all pairs.
+        epochs: rounds over all pairs at most.
+        pairs: looked at in all rounds at most, one round at the least: what is heard more often is learnt in fewer.
         unheard: weight of a pair that was not heard when a listener is solved for, against 1 for one that was.
         ridge: regularisation of that.
     """
@@ -41,6 +42,7 @@ class Bpr(Model):
     rate: float = 0.05
     decay: float = 0.01
     epochs: int = 60
+    pairs: int = 60_000_000
     unheard: float = 0.02
     ridge: float = 0.1
 
@@ -58,6 +60,10 @@ class Bpr(Model):
             mean_weight=1.0,
         )
 
+    def rounds(self, heard: int) -> int:
+        """Return how often all pairs that were heard are looked at."""
+        return max(1, min(self.epochs, self.pairs // heard))
+
     def _learn(self, counts: Any) -> NDArray[np.float32]:
         if not counts.nnz:
             return np.zeros((counts.shape[1], self.factors), dtype=np.float32)
@@ -65,8 +71,8 @@ class Bpr(Model):
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
         learner = BayesianPersonalizedRanking(
-            factors=self.factors, learning_rate=self.rate, regularization=self.decay, iterations=self.epochs,
-            num_threads=1, random_state=_SEED,
+            factors=self.factors, learning_rate=self.rate, regularization=self.decay,
+            iterations=self.rounds(counts.nnz), num_threads=1, random_state=_SEED,
         )  # fmt: skip
         with one_blas_thread():
             learner.fit(sparse.csr_matrix(counts, dtype=np.float32), show_progress=False)
