@@ -50,7 +50,8 @@ class Tail:
         """
         # With P of head and this item: P_th = -w_h / left, and P_hh grows by w_h squared / left.
         through = self.weights / self.left[:, None]
-        return self._placed(through / (inverse[self.nearest] + through * self.weights), len(inverse))
+        said = through / (inverse[self.nearest] + through * self.weights)
+        return self._placed(np.asarray(said, dtype=np.float32), len(inverse))
 
     def _placed(self, values: NDArray[np.float32], head: int) -> Any:
         ends = np.arange(len(self.nearest) + 1) * self.nearest.shape[1]
