@@ -32,8 +32,8 @@ def _forget_warehouse(settings: Settings, listener_ids: Sequence[str]) -> None:
         warehouse.forget(settings, connection, listener_ids)
 
 
-def _forget_collectors(settings: Settings, listener_ids: Sequence[str]) -> None:
-    """Remove what the collectors know of the accounts of everybody who was erased, whichever ids they had."""
+def _forget_collectors(settings: Settings, _: Sequence[str]) -> None:
+    """Remove what the collectors know of accounts of erased people: they go by tombstones, not by listener ids."""
     with psycopg.connect(settings.database, connect_timeout=10) as connection:
         forget_accounts(settings, connection)
 

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[Any, ...]]
 
 _ARTISTS: Final = """
-    select item_id, min(name) from (
-        select item_id, name from silver.catalog_artists
-        union all select item_id, name from source.artists
+    select item_id, min(name), min(mbid) from (
+        select item_id, name, null as mbid from silver.catalog_artists
+        union all select item_id, name, mbid from source.artists
     ) as named group by item_id
 """
 _TRACKS: Final = """
-    select distinct on (item_id) item_id, name, artist_id, duration_ms from (
-        select item_id, name, artist_id, duration_ms, 0 as rank from silver.catalog_songs
-        union all select item_id, name, artist_id, duration_ms, 1 from source.tracks
+    select distinct on (item_id)
+        item_id, name, artist_id, duration_ms, min(mbid) over (partition by item_id)
+    from (
+        select item_id, name, artist_id, duration_ms, null as mbid, 0 as rank from silver.catalog_songs
+        union all select item_id, name, artist_id, duration_ms, mbid, 1 from source.tracks
     ) as named where artist_id is not null order by item_id, rank, name
 """
 _PLAYS: Final = "select item_id, count(*) from silver.events_listens group by item_id"
@@ -34,20 +36,27 @@ def find(conn: Connection) -> list[Match]:
     rows = conn.execute(_TRACKS).fetchall()
     titles: dict[str, set[str]] = defaultdict(set)
     weights: dict[str, int] = defaultdict(int, plays)
-    for item_id, title, artist_id, _ in rows:
+    for item_id, title, artist_id, *_ in rows:
         titles[artist_id].add(title_key(title))
         weights[artist_id] += plays.get(item_id, 0) + 1
     artists = match_artists(
         [
-            ArtistName(item_id=item_id, name=name, weight=weights[item_id], titles=frozenset(titles[item_id]))
-            for item_id, name in conn.execute(_ARTISTS)
+            ArtistName(
+                item_id=item_id, name=name, weight=weights[item_id], titles=frozenset(titles[item_id]), mbid=mbid
+            )
+            for item_id, name, mbid in conn.execute(_ARTISTS)
         ]
     )
     tracks = [
         TrackName(
-            item_id=item_id, title=title, artist_id=artist_id, weight=plays.get(item_id, 0), duration_ms=duration_ms
+            item_id=item_id,
+            title=title,
+            artist_id=artist_id,
+            weight=plays.get(item_id, 0),
+            duration_ms=duration_ms,
+            mbid=mbid,
         )
-        for item_id, title, artist_id, duration_ms in rows
+        for item_id, title, artist_id, duration_ms, mbid in rows
     ]
     return artists + match_tracks(tracks, canonical_ids(artists))
 

@@ -31,6 +31,8 @@ _COMMON_TITLE: Final = 6
 _CROWD: Final = 12
 """Names that share all letters but one with more than this are not told apart by that."""
 _SECONDS_APART: Final = 5
+_MANY_NAMES: Final = 12
+"""An id of MusicBrainz that stands under more names is that of nobody in particular (`Various Artists`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +44,26 @@ class ArtistName:
         name: as it is written.
         weight: how often it is met; the most frequent spelling stands for all.
         titles: keys of its titles.
+        mbid: MusicBrainz' id of the artist, where a source gives it.
     """
 
     item_id: str
     name: str
     weight: int = 1
     titles: frozenset[str] = field(default=frozenset())
+    mbid: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackName:
-    """A track as a source names it: `artist_id` as the source gives it, `duration_ms` where it is known."""
+    """A track as a source names it, with the source's own `artist_id`; `duration_ms` and `mbid` if known."""
 
     item_id: str
     title: str
     artist_id: str
     weight: int = 1
     duration_ms: int | None = None
+    mbid: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +124,20 @@ def match_tracks(tracks: Sequence[TrackName], canonical: Mapping[str, str]) -> l
         for other in members:
             if other != first:
                 found[first, other] = _recording(tracks[first], tracks[other])
+    found |= {pair: (method, confidence) for pair, method, confidence in _by_id(tracks)}
     return Groups([(each.item_id, each.weight) for each in tracks], found).matches()
+
+
+def _by_id(named: Sequence[ArtistName] | Sequence[TrackName]) -> Iterator[tuple[Pair, str, float]]:
+    """One id of MusicBrainz under several names."""
+    bearers: dict[str, list[int]] = defaultdict(list)
+    for at, each in enumerate(named):
+        if each.mbid is not None:
+            bearers[each.mbid].append(at)
+    for members in bearers.values():
+        if len(members) <= _MANY_NAMES:
+            for pair in pairwise(members):
+                yield pair, "same_mbid", 0.99
 
 
 def _recording(one: TrackName, other: TrackName) -> tuple[str, float]:
@@ -130,6 +148,7 @@ def _recording(one: TrackName, other: TrackName) -> tuple[str, float]:
 
 
 def _judged(artists: Sequence[ArtistName]) -> Iterator[tuple[Pair, str, float]]:
+    yield from _by_id(artists)
     by_key: dict[str, list[int]] = defaultdict(list)
     for at, artist in enumerate(artists):
         by_key[artist_key(artist.name)].append(at)

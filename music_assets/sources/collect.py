@@ -107,7 +107,7 @@ def backfill(
 
 
 def _accounts(opened_source: Opened, books: Books) -> Sequence[str]:
-    """Return the accounts whose owners were not erased; to fail at it is a look that is on record, to succeed is none."""
+    """Return the accounts of who was not erased; to fail at it is a look that is on record, to succeed is none."""
     fetcher, origin, began = opened_source.source.fetcher, opened_source.source.origin, datetime.now(UTC)
     try:
         names = opened_source.accounts()

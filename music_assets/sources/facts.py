@@ -22,6 +22,7 @@ class Origin(StrEnum):
     LIVE = "live"
     CACHED = "cached"
     RECORDED = "recorded"
+    FILE = "file"
     SYNTHETIC = "synthetic"
 
 

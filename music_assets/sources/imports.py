@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,18 +13,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import psycopg
 
 from music_assets.identity import ensure_listeners
-from music_assets.sources import exports, import_table, kaggle
+from music_assets.sources import exports, import_table, items, kaggle
 from music_assets.sources.exports import KINDS
 from music_assets.sources.exports.base import Options, Rejected, Skipped
 from music_assets.sources.exports.files import sha256
+from music_assets.sources.facts import Origin, TrackRow, land
 from music_assets.sources.import_table import Import, RejectedRow
 from music_assets.sources.plays import Play, PlaySender
 from streaming.errors import ConfigurationError, MusicError, UnavailableError
+from streaming.events import ItemKind
 from streaming.producer import EventProducer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from music_assets.settings import Settings
 
@@ -171,6 +173,7 @@ def _send(
     def note(position: int) -> None:
         nonlocal batch
         accepted = sender.send(batch.plays)
+        land(connection, _recordings(batch.plays), fill=True)
         row = import_table.advance(
             connection, record, position=position, accepted=accepted, skipped=batch.skipped, rejected=batch.rejected
         )
@@ -185,6 +188,16 @@ def _send(
         if (position + 1 - start) % BATCH == 0:
             note(position + 1)
     note(max(position + 1, start))
+
+
+def _recordings(plays: Iterable[Play]) -> Iterator[TrackRow]:
+    """Yield which recording of MusicBrainz each track is, where the file says so: identity joins items by it."""
+    now = datetime.now(UTC)
+    for item_id, play in {play.item_id: play for play in plays if play.mbid is not None}.items():
+        yield TrackRow(
+            play.source, item_id, play.title, Origin.FILE, now, artist_id=items.named(ItemKind.ARTIST, play.artist),
+            artist_name=play.artist, duration_ms=play.duration_ms, mbid=play.mbid,
+        )  # fmt: skip
 
 
 class _Batch:

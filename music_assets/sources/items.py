@@ -14,6 +14,7 @@ from typing import Final
 from streaming.events import ItemKind
 
 _SLUG_LENGTH: Final = 48
+_MBID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def named(kind: ItemKind, *parts: str) -> str:
@@ -24,6 +25,11 @@ def named(kind: ItemKind, *parts: str) -> str:
 def spotify(kind: ItemKind, spotify_id: str) -> str:
     """Return `kind:spotify:ID` for the 22 characters that Spotify calls an id."""
     return f"{kind.value}:spotify:{spotify_id}"
+
+
+def musicbrainz(value: object) -> str | None:
+    """Return an id of MusicBrainz as it is written there, None for anything else that a file may have in its place."""
+    return value.lower() if isinstance(value, str) and _MBID.fullmatch(value) else None
 
 
 def normal(text: str) -> str:

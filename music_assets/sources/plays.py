@@ -56,7 +56,7 @@ class Play:
         ms_played: how long it was heard, in milliseconds.
         duration_ms: how long the track is, in milliseconds.
         spotify_id: Spotify's id of the track, 22 characters.
-        mbid: MusicBrainz' id of the recording.
+        mbid: MusicBrainz' id of the recording; what two ids of items have in common by it is one recording.
         source: which collector or kind of file.
         context: where it happened, such as a device.
     """

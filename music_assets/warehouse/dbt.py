@@ -23,7 +23,7 @@ PROJECT: Final = Path(__file__).parents[2] / "dbt_project"
 EXECUTABLE: Final = Path(sys.executable).with_name("dbt")
 
 NEWEST_ALONE: Final = ("--vars", "{every_row: false}")
-"""Options of a build whose tests look at what is new. The project is parsed with them: other ones mean another parse."""
+"""Options of a build whose tests look at what is new. The project is parsed with them: others mean another parse."""
 
 _TARGET: Final = PROJECT / "target"
 _SOURCES: Final = ("*.yml", "models/**/*", "macros/**/*", "tests/**/*")

@@ -73,7 +73,7 @@ def follow_tombstones(settings: Settings, conn: Connection, lake: Lake) -> int:
 
 
 def forget(settings: Settings, conn: Connection, listener_ids: Sequence[str]) -> None:
-    """Remove listeners, by their random ids, from all tables of the warehouse and of imports; can be repeated. Commits."""
+    """Remove listeners, by their random ids, from all tables of warehouse and imports; can be repeated. Commits."""
     ids = {"ids": list(listener_ids)}
     uploads = conn.execute("select import_id from source.imports where listener_id = any(%(ids)s)", ids).fetchall()
     holders = conn.execute(_HOLDERS).fetchall()

@@ -115,6 +115,16 @@ def test_the_catalogue_and_the_sources_are_matched_together(conn: Connection) ->
         " values ('spotify', 'artist:spotify:1', 'The Beatles', 'live', now())"
     )
     conn.execute(
+        "insert into source.artists (source, item_id, name, mbid, origin, fetched_at) values"
+        " ('lastfm', 'artist:eunice', 'Eunice Waymon', 'mbid-1', 'live', now()),"
+        " ('lastfm', 'artist:nina', 'Nina Simone', 'mbid-1', 'live', now())"
+    )
+    conn.execute(
+        "insert into source.tracks (source, item_id, name, artist_id, mbid, origin, fetched_at) values"
+        " ('lastfm', 'track:help-1', 'Help!', 'artist:beatles-1', 'mbid-2', 'live', now()),"
+        " ('csv', 'track:aide', 'Aide!', 'artist:beatles-1', 'mbid-2', 'file', now())"
+    )
+    conn.execute(
         "insert into source.tracks (source, item_id, name, artist_id, duration_ms, origin, fetched_at) values"
         " ('spotify', 'track:spotify:1', 'Help! - Remastered 2009', 'artist:spotify:1', 139000, 'live', now()),"
         " ('spotify', 'track:spotify:2', 'Help! (Live)', 'artist:spotify:1', 139000, 'live', now())"
@@ -122,4 +132,7 @@ def test_the_catalogue_and_the_sources_are_matched_together(conn: Connection) ->
 
     found = {match.item_id: match.canonical_id for match in catalogue.find(conn)}
 
-    assert found == {"artist:beatles-1": "artist:spotify:1", "track:help-1": "track:spotify:1"}
+    assert found == {
+        "artist:beatles-1": "artist:spotify:1", "artist:eunice": "artist:nina",
+        "track:help-1": "track:spotify:1", "track:aide": "track:spotify:1",
+    }  # fmt: skip

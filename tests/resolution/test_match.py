@@ -42,6 +42,25 @@ def test_spellings_of_one_name_are_one_artist(one: str, other: str) -> None:
     assert led(match_artists([artist(one, weight=9), artist(other)])) == {other: one}
 
 
+def test_one_id_of_musicbrainz_is_one_item_under_any_name() -> None:
+    names = ("The Artist Formerly Known As", "Prince")
+    artists = [ArtistName(item_id=f"artist:{name}", name=name, mbid="070d193a") for name in names]
+    assert led(match_artists([*artists, artist("Elvis")])) == {"Prince": names[0]}
+
+    tracks = [
+        TrackName(item_id=f"track:{title}", title=title, artist_id=title, duration_ms=length, mbid="5b11f4ce")
+        for title, length in (("Low Tide", 200_000), ("Ebbe", 100_000))
+    ]
+    assert led(match_tracks(tracks, {})) == {"Ebbe": "Low Tide"}
+
+
+def test_an_id_that_everybody_has_says_nothing() -> None:
+    names = [letter * 8 for letter in "abcdefghijklm"]
+    artists = [ArtistName(item_id=f"artist:{name}", name=name, mbid="89ad4ac3") for name in names]
+    assert led(match_artists(artists)) == {}
+    assert len(led(match_artists(artists[1:]))) == len(names) - 2
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

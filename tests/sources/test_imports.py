@@ -202,6 +202,21 @@ def test_the_zone_is_the_imports(settings: Settings, broker: str, tmp_path: Path
         imports.hand_in(settings, "csv", path, user="one", zone="Mars/Olympus")
 
 
+def test_the_recordings_that_a_file_names_are_kept_for_identity(
+    settings: Settings, broker: str, database_url: str, tmp_path: Path
+) -> None:
+    path, artist, mbid = tmp_path / "a.csv", f"Artist {uuid4().hex}", str(uuid4())
+    rows = (f"{artist},T,{mbid.upper()}", f"{artist},T,", f"{artist},Other,unknown")
+    path.write_text("time,artist,title,mbid\n" + "".join(f"2020-07-01 12:0{at},{row}\n" for at, row in enumerate(rows)))
+    record = imports.hand_in(settings, "csv", path, user="named", zone="UTC")
+    assert imports.carry_out(settings, record, path, progress=quiet).accepted == 3
+    with psycopg.connect(database_url) as connection:
+        kept = connection.execute(
+            "select name, mbid, origin, source from source.tracks where artist_name = %s", (artist,)
+        ).fetchall()
+    assert kept == [("T", mbid, "file", "csv")]
+
+
 def test_stations_and_users_of_a_file_become_listeners(settings: Settings, broker: str, tmp_path: Path) -> None:
     path, artist = tmp_path / "a.csv", f"Artist {uuid4().hex}"
     path.write_text(f"radio,date,time,title,artist\none,2018-01-01,12:00,T,{artist}\ntwo,2018-01-01,12:00,T,{artist}\n")

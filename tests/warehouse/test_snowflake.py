@@ -23,8 +23,8 @@ from streaming.storage import Storage
 from streaming.tables import tables
 from tests.dbt.conftest import plant
 from tests.fixtures.ports import free_ports
-from tests.warehouse.test_assets import make_definitions, told
 from tests.warehouse.lakes import write
+from tests.warehouse.test_assets import make_definitions, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,6 +16,7 @@ from music_assets.sources.exports.base import Options, Outcome, Skipped, decode,
 from music_assets.sources.exports.elements import array
 from music_assets.sources.exports.files import parts
 from music_assets.sources.exports.rows import header_of, rows
+from music_assets.sources.items import musicbrainz
 from music_assets.sources.plays import Play, Refusal
 from streaming.errors import ConfigurationError
 
@@ -100,7 +101,7 @@ def _scrobble(raw: bytes, user: str) -> Outcome:
     album = track.album
     return Play(
         user_id=user, played_at=played_at, artist=tidy(track.artist.text or track.artist.name), title=tidy(track.name),
-        album=(tidy(album.text or album.name) or None) if album else None, mbid=track.mbid or None, source=SOURCE,
+        album=(tidy(album.text or album.name) or None) if album else None, mbid=musicbrainz(track.mbid), source=SOURCE,
     )  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def _with_header(cells: list[str], options: Options) -> Outcome:
         return Refusal("uts", "must be seconds since 1970")
     return Play(
         user_id=str(options.user), played_at=played_at, artist=tidy(artist), title=tidy(title),
-        album=tidy(album) or None, mbid=mbid or None, source=SOURCE,
+        album=tidy(album) or None, mbid=musicbrainz(mbid), source=SOURCE,
     )  # fmt: skip
 
 

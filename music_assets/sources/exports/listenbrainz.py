@@ -10,6 +10,7 @@ import msgspec
 from music_assets.sources.exports.base import Options, Outcome, decode, from_epoch, tidy
 from music_assets.sources.exports.elements import array, each_line
 from music_assets.sources.exports.files import parts
+from music_assets.sources.items import musicbrainz
 from music_assets.sources.plays import Play, Refusal
 from streaming.errors import ConfigurationError
 
@@ -24,7 +25,6 @@ _SPOTIFY: Final = re.compile(
     r"(?:spotify:track:|open\.spotify\.com/(?:[a-z-]+/)?track/)([0-9A-Za-z]{22})(?![0-9A-Za-z])"
 )
 _DAY_MS: Final = 86_400_000
-_MBID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class _Info(msgspec.Struct):
@@ -85,18 +85,14 @@ def _listen(raw: bytes, user: str) -> Outcome:
         played_at = from_epoch(listen.listened_at)
     except ValueError:
         return Refusal("listened_at", "must be seconds since 1970")
-    mbid = next((found for found in (info.recording_mbid, mapping.recording_mbid) if _is_mbid(found)), None)
     spotify = _SPOTIFY.search(info.spotify_id) if isinstance(info.spotify_id, str) else None
     return Play(
         user_id=user, played_at=played_at, artist=tidy(about.artist_name), title=tidy(about.track_name),
         album=tidy(about.release_name) or None, source=SOURCE, ms_played=_milliseconds(info.duration_played, 1000),
         duration_ms=_milliseconds(info.duration_ms, 1) or _milliseconds(info.duration, 1000),
-        spotify_id=spotify.group(1) if spotify else None, mbid=str(mbid).lower() if mbid else None,
+        spotify_id=spotify.group(1) if spotify else None,
+        mbid=musicbrainz(info.recording_mbid) or musicbrainz(mapping.recording_mbid),
     )  # fmt: skip
-
-
-def _is_mbid(value: object) -> bool:
-    return isinstance(value, str) and _MBID.fullmatch(value) is not None
 
 
 def _milliseconds(value: object, unit: int) -> int | None:

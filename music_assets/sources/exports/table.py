@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from music_assets.sources.exports.base import Options, Outcome, from_text, tidy
 from music_assets.sources.exports.files import parts
 from music_assets.sources.exports.rows import header_of, rows
+from music_assets.sources.items import musicbrainz
 from music_assets.sources.plays import Play, Refusal
 from streaming.errors import ConfigurationError
 
@@ -91,5 +92,5 @@ def _play(cells: list[str], places: dict[str, int], width: int, options: Options
     return Play(
         user_id=options.user or cell("user"), played_at=played_at, artist=cell("artist"), title=cell("title"),
         album=cell("album") or None, ms_played=int(heard) if heard else None, source=SOURCE,
-        spotify_id=cell("spotify_id").removeprefix("spotify:track:") or None, mbid=cell("mbid") or None,
+        spotify_id=cell("spotify_id").removeprefix("spotify:track:") or None, mbid=musicbrainz(cell("mbid")),
     )  # fmt: skip
