@@ -84,7 +84,7 @@ def manifest(settings: Settings) -> Path:
     folder = _folder(settings)
     stamp = folder / f"{_fingerprint()}.parsed"
     if not (stamp.exists() and (folder / "manifest.json").exists()):
-        _parse(settings, folder)
+        parse(settings, folder)
         for old in folder.glob("*.parsed"):
             old.unlink(missing_ok=True)
         for old in folder.glob("*.lineage"):
@@ -124,10 +124,16 @@ def docs(settings: Settings) -> Path:
     return page
 
 
-def _parse(settings: Settings, folder: Path) -> None:
-    """Parse beside the folder and move the result there, because several processes may load definitions at once."""
+def parse(settings: Settings, folder: Path) -> None:
+    """Parse the project for builds of what is new, and put what comes of it into a folder.
+
+    Beside it first, because several processes may load definitions at once.
+
+    Raises:
+        ConfigurationError: dbt cannot parse the project.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_TARGET, prefix=".parse-") as beside:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".parse-") as beside:
         _dbt(settings, beside, "parse", *NEWEST_ALONE)
         for name in _KEPT:
             Path(beside, name).replace(folder / name)
