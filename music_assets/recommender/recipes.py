@@ -57,6 +57,9 @@ _TUNING_LISTENS: Final = 1_500_000
 """Listens that trials learn from at most, of listeners drawn at random: who is left out would not change the choice,
 and one trial on everything would take what ten take on these."""
 
+_AT_RANDOM: Final = 6
+"""Trials before the sampler makes use of what it has seen; of a dear recipe there are few more."""
+
 _SEED: Final = 7
 
 _log: Final = structlog.get_logger()
@@ -150,7 +153,8 @@ class Recipe:
             return tried[-1].ndcg
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=_SEED))
+        sampler = optuna.samplers.TPESampler(n_startup_trials=_AT_RANDOM, seed=_SEED)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
         study.optimize(objective, n_trials=trials if self.suggest else 1, callbacks=[stop_in_time])
         best = max(tried, key=lambda each: each.ndcg)
         _log.info("tuned", recipe=self.name, ndcg=round(best.ndcg, 4), trials=len(tried), model=str(best.model))
