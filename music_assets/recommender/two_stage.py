@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, State, placed_below, top
+from music_assets.recommender.forest import Forest
+from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, State, one_blas_thread, placed_below, top
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.session import SessionModel
 from music_assets.recommender.models.spectral import SpectralModel
+from music_assets.recommender.quick import LEAST_DEVIATION, FirstStage, Heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import lightgbm
     from numpy.typing import NDArray
 
 PER_MODEL: Final = 60
@@ -36,6 +37,9 @@ FIRST_STAGE_KINDS: Final[dict[str, type[FittedModel]]] = {
 
 _BELOW: Final = np.float32(-1e3)
 """Added to the score of what no model proposes: it follows all that are proposed, by popularity."""
+
+_SPREAD: Final = np.float32(1e6)
+"""What the prior is multiplied by there: beside the sum its own digits would be lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +120,17 @@ class TwoStage(FittedModel):
     per_model: int = PER_MODEL
 
     @cached_property
-    def _booster(self) -> lightgbm.Booster:
-        # The import takes a second, and who serves another model needs none.
-        import lightgbm
+    def _forest(self) -> Forest:
+        return Forest.read(self.trees)
 
-        return lightgbm.Booster(model_str=self.trees)
+    @cached_property
+    def _first_stage(self) -> FirstStage:
+        return FirstStage.of(self.models, per_model=self.per_model)
+
+    @cached_property
+    def _rest(self) -> NDArray[np.float32]:
+        """Scores of items that no model proposes."""
+        return np.asarray(self.prior * _SPREAD + _BELOW, dtype=np.float32)
 
     def score(self, history: Any) -> NDArray[np.float32]:
         """Score what is proposed by the trees, and put the rest below it."""
@@ -129,11 +139,39 @@ class TwoStage(FittedModel):
 
     def ordered(self, found: Proposed, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Score as `score`, from what was proposed to listeners: a block of their number and all items."""
-        scores = np.broadcast_to(self.prior + _BELOW, shape).astype(np.float32)
-        if len(found.row):
-            threads = 1 if shape[0] == 1 else 0
-            scores[found.row, found.column] = self._booster.predict(found.features, raw_score=True, num_threads=threads)
+        scores = np.broadcast_to(self._rest, shape).copy()
+        scores[found.row, found.column] = self._forest.rate(found.features.T)
         return scores
+
+    def fold_in(
+        self, heard: NDArray[np.int64], counts: NDArray[np.float32], *, k: int, exclude: NDArray[np.int64]
+    ) -> list[tuple[int, float, Reason]]:
+        """Answer one history as `score` would, without going through the whole catalogue time and again."""
+        history = Heard(np.asarray(heard, dtype=np.int64), np.asarray(counts, dtype=np.float32))
+        with one_blas_thread():
+            columns, features = self._first_stage.propose(history)
+        scores = self._forest.rate(features).astype(np.float32)
+        scores[np.isin(columns, exclude)] = -np.inf
+        order = np.argsort(-scores, kind="stable")[: min(k, int(np.isfinite(scores).sum()))]
+        columns, scores = self._filled(columns, columns[order], scores[order], history.columns, exclude, k)
+        reasons = self._reasons(history, columns)
+        return list(zip(columns.tolist(), scores.tolist(), reasons, strict=True))
+
+    def _filled(
+        self, proposed: NDArray[np.int64], best: NDArray[np.int64], scores: NDArray[np.float32],
+        heard: NDArray[np.int64], exclude: NDArray[np.int64], k: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+        """Append what is popular where too little was proposed."""
+        if len(best) == k:
+            return best, scores
+        taken = np.concatenate([proposed, heard, exclude])
+        popular = self.by_popularity[: k - len(best) + len(taken)]
+        rest = popular[~np.isin(popular, taken)][: k - len(best)]
+        return np.concatenate([best, rest]), np.concatenate([scores, self._rest[rest]])
+
+    def _reasons(self, heard: Heard, columns: NDArray[np.int64]) -> list[Reason]:
+        because = self._first_stage.because(heard, columns)
+        return self.reasons(heard.columns, heard.counts, columns) if because is None else list(map(Reason, because))
 
     def reasons(
         self, heard: NDArray[np.int64], counts: NDArray[np.float32], columns: NDArray[np.int64]
@@ -264,7 +302,7 @@ def _blocks(history: Any, test: Any) -> Iterator[tuple[Any, Any]]:
 def _standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring each listener's scores to mean 0 and deviation 1: models differ in scale, listeners in length."""
     mean, deviation = scores.mean(axis=1, keepdims=True), scores.std(axis=1, keepdims=True)
-    standard: NDArray[np.float32] = (scores - mean) / np.maximum(deviation, 1e-9)
+    standard: NDArray[np.float32] = (scores - mean) / np.maximum(deviation, LEAST_DEVIATION)
     return standard
 
 

@@ -1,8 +1,8 @@
 """What every candidate model is: settings with a `fit`, and the fitted form that measuring and serving share.
 
 A fitted model holds items, their popularity and what one item says of another, so it knows no listener: a history is
-folded in at the moment of asking. The same object is measured, stored and served; there is no second implementation
-that could rank otherwise.
+folded in at the moment of asking. The same object is measured, stored and served. Only both stages together answer one
+listener by another way than many (`quick.py`), which tests hold to the same answers.
 """
 
 from __future__ import annotations

@@ -68,8 +68,12 @@ class FactorModel(AdditiveModel):
         with one_blas_thread():
             for row in range(weights.shape[0]):
                 heard = slice(weights.indptr[row], weights.indptr[row + 1])
-                listeners[row] = _solved(*self._system(weights.indices[heard], weights.data[heard]))
+                listeners[row] = self.listener(weights.indices[heard], weights.data[heard])
         return np.asarray(listeners @ self.factors.T, dtype=np.float32)
+
+    def listener(self, heard: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a listener's factors, shape (factors,), from columns heard and their weights."""
+        return _solved(*self._system(heard, weights))
 
     def speaks(
         self, heard: NDArray[np.int64], weights: NDArray[np.float32], columns: NDArray[np.int64]
@@ -109,13 +113,13 @@ class FactorModel(AdditiveModel):
         )
 
     def _system(
-        self, heard: NDArray[np.int64], weights: NDArray[np.float32]
+        self, heard: NDArray[Any], weights: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         known = self.factors[heard]
         confidence = (weights / self.mean_weight)[:, None]
         scale = (self.unheard * self.catalogue + float(confidence.sum())) ** self.exponent
         system = self._gram + known.T @ (known * confidence)
-        system[np.diag_indices_from(system)] += max(self.ridge * scale, 1e-6)
+        system.flat[:: len(system) + 1] += max(self.ridge * scale, 1e-6)
         return system, (known * confidence).sum(axis=0)
 
 

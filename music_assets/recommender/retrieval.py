@@ -1,0 +1,125 @@
+"""The items whose vectors have the highest products with a query, found without reading every number of them.
+
+The vectors are rounded to a byte per number, a quarter of the memory that a whole scan reads. How far rounding moves
+a product is bounded by the lengths of query and rounding error (Cauchy-Schwarz), so whatever could belong to the best
+is multiplied again with the true vector: the answer is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from music_assets.recommender import kernels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_STEPS: Final = 127
+_SUMMED: Final = 1e-5
+"""What sums of float32 in another order may differ by, as a share of the lengths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scores of all items for one query, not all exact.
+
+    Attributes:
+        near: each within `times * error` of the exact one, float32, shape (items,).
+        times: length of the query; 0 where all are exact.
+        error: float32, shape (items,).
+        base: what is added to the products, exact, float32, shape (items,); the score itself where there are none.
+        mean: of the exact scores.
+        deviation: of them, the standard one.
+        vectors: float32, shape (items, numbers), or None.
+        query: float32, shape (numbers,), or None.
+    """
+
+    near: NDArray[np.float32]
+    times: float
+    error: NDArray[np.float32]
+    base: NDArray[np.float32]
+    mean: float
+    deviation: float
+    vectors: NDArray[np.float32] | None = None
+    query: NDArray[np.float32] | None = None
+
+    @classmethod
+    def exact(cls, scores: NDArray[np.float32]) -> Scores:
+        """Return scores that need no second look."""
+        mean, deviation = kernels.moments(scores)
+        return cls(near=scores, times=0.0, error=scores, base=scores, mean=mean, deviation=deviation)
+
+    def of(self, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the exact scores of some items."""
+        found: NDArray[np.float32] = self.base[columns]
+        if self.vectors is not None and self.query is not None:
+            kernels.products(self.vectors, columns, self.query, found)
+        return found
+
+    def best(self, count: int) -> NDArray[np.int64]:
+        """Return the columns of the highest scores above minus infinity, best first, equals by column."""
+        columns = kernels.reaching(self.near, self.error, self.times, count)
+        return columns[np.argsort(-self.of(columns), kind="stable")[:count]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounded:
+    """Vectors beside their rounded form.
+
+    Attributes:
+        vectors: float32, shape (items, numbers).
+        codes: int8, of the same shape.
+        scale: what a step of a row's codes is worth, float32, shape (items,).
+        error: at most so far is a rounded vector from the true one, float32, shape (items,).
+        total: sum of the vectors, float64, shape (numbers,).
+        gram: of the vectors, float64, shape (numbers, numbers).
+    """
+
+    vectors: NDArray[np.float32]
+    codes: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    error: NDArray[np.float32]
+    total: NDArray[np.float64]
+    gram: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32]) -> Rounded:
+        """Round vectors, each on a scale of its own."""
+        highest = np.abs(vectors).max(axis=1, initial=0)
+        scale = (np.maximum(highest, np.finfo(np.float32).tiny * _STEPS) / _STEPS).astype(np.float32)
+        codes = np.rint(vectors / scale[:, None]).astype(np.int8)
+        off = np.linalg.norm(vectors - codes * scale[:, None], axis=1) + _SUMMED * np.linalg.norm(vectors, axis=1)
+        return cls(
+            vectors=kernels.contiguous(vectors, np.float32), codes=codes, scale=scale, error=off.astype(np.float32),
+            total=vectors.sum(axis=0, dtype=np.float64), gram=(vectors.T @ vectors).astype(np.float64),
+        )  # fmt: skip
+
+    def products(
+        self, query: NDArray[np.float32], base: NDArray[np.float32], crossed: NDArray[np.floating[Any]]
+    ) -> Scores:
+        """Return `base` and the products of all items with a query.
+
+        Args:
+            query: float32, shape (numbers,).
+            base: what is added, exact, float32, shape (items,).
+            crossed: sum of the vectors, each times its base, shape (numbers,).
+        """
+        query, near = kernels.contiguous(query, np.float32), np.empty_like(base)
+        kernels.add_products(base, self.codes, self.scale, query, near)
+        mean, deviation = self._moments(query.astype(np.float64), base, crossed)
+        return Scores(
+            near=near, times=float(np.linalg.norm(query)), error=self.error, base=base, mean=mean, deviation=deviation,
+            vectors=self.vectors, query=query,
+        )  # fmt: skip
+
+    def _moments(
+        self, query: NDArray[np.float64], base: NDArray[np.float32], crossed: NDArray[np.floating[Any]]
+    ) -> tuple[float, float]:
+        """Return mean and deviation of the exact scores: both are sums that need no look at a single item's product."""
+        mean, deviation = kernels.moments(base)
+        square = mean**2 + deviation**2 + float(2 * query @ crossed + query @ self.gram @ query) / len(base)
+        mean += float(query @ self.total) / len(base)
+        return mean, float(np.sqrt(max(square - mean**2, 0.0)))
