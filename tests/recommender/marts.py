@@ -16,9 +16,14 @@ def create_marts(connection: psycopg.Connection[Any]) -> None:
     connection.execute(
         "create schema if not exists marts;"
         "create table marts.fct_listens (user_id text, item_id text, listened_at timestamptz);"
-        "create table marts.dim_artist (artist_id text, artist_name text);"
-        "create table marts.dim_album (album_id text, album_name text);"
-        "create table marts.dim_track (track_id text, track_name text)"
+        "create table marts.dim_artist (artist_id text, artist_name text, genre text, in_catalog boolean);"
+        "create table marts.dim_album"
+        " (album_id text, album_name text, artist_id text, release_date text, in_catalog boolean);"
+        "create table marts.dim_track"
+        " (track_id text, track_name text, artist_id text, album_id text, genre text, in_catalog boolean);"
+        "create table marts.bridge_track_artist (track_id text, artist_id text, position integer);"
+        "create table marts.bridge_artist_tag (artist_id text, tag text, weight double precision);"
+        "create table marts.bridge_track_tag (track_id text, tag text, weight double precision)"
     )
 
 
