@@ -10,7 +10,7 @@ import pydantic
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
 from music_assets.recommender.markdown import table
 from music_assets.recommender.names import CANDIDATES, FIRST_STAGE
-from music_assets.recommender.picture import embedded, gains
+from music_assets.recommender.picture import WEEKS, curves, embedded, gains
 from music_assets.recommender.tracking import Run, Tracker
 from music_assets.resources import PlatformResource
 
@@ -61,7 +61,8 @@ def interactions(platform: PlatformResource) -> dg.MaterializeResult[None]:
     )
 
 
-def _tracker(platform: PlatformResource) -> Tracker:
+def tracker(platform: PlatformResource) -> Tracker:
+    """Return what logs runs where the settings say."""
     settings = platform.settings()
     return Tracker(uri=settings.tracking_uri, experiment=settings.mlflow_experiment_name, root=settings.tracking_root)
 
@@ -121,7 +122,7 @@ def candidate(
             metadata={
                 **trained.evaluation.means(),
                 **told(platform, trained),
-                "mlflow_run": _tracker(platform).log(logged),
+                "mlflow_run": tracker(platform).log(logged),
                 "settings": dg.MetadataValue.json(trained.settings),
                 "test_listeners": trained.evaluation.listeners,
                 "items": len(trained.holdout.items),
@@ -196,9 +197,11 @@ def ranker(platform: PlatformResource) -> dg.MaterializeResult[None]:
 )
 def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     """One row per model, the champion among them: its metrics on the same listeners, and the gain over popularity."""
+    from music_assets.recommender import backtest
     from music_assets.recommender.training import Workshop
 
     workshop = Workshop(platform.settings().model_root)
+    weeks = backtest.kept(workshop.root)
     rows, parts = workshop.leaderboard(), workshop.ablation()
     names = list(rows[0].metrics)
     title = "NDCG over popularity, with its interval"
@@ -212,9 +215,10 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
         metadata={
             "picture": dg.MetadataValue.md(embedded(svg, title)),
             "leaderboard": dg.MetadataValue.md(table(["model", *names, "NDCG over popularity"], lines)),
+            "weeks": dg.MetadataValue.md(embedded(curves(WEEKS, list(weeks), backtest.curve(weeks)), WEEKS)),
             "ablation": dg.MetadataValue.md(parts.as_table()),
             "union_recall": parts.union,
-            "mlflow_run": _tracker(platform).log(logged),
+            "mlflow_run": tracker(platform).log(logged),
             "models": dg.MetadataValue.json({row.model: row.metrics for row in rows}),
             "dagster/row_count": len(rows),
         }
@@ -256,7 +260,7 @@ def champion(config: ChampionConfig, platform: PlatformResource) -> dg.Materiali
     )
     return dg.MaterializeResult(
         metadata={
-            "mlflow_run": _tracker(platform).log(logged),
+            "mlflow_run": tracker(platform).log(logged),
             "version": outcome.version,
             "released": outcome.verdict.released,
             "reason": outcome.verdict.reason,
