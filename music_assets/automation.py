@@ -40,6 +40,11 @@ ON_CRON_DAILY: Final[dg.AutomationCondition[Any]] = (
 )
 """Once a night after 03:30 UTC: prevents training at every build of the marts."""
 
+ON_CRON_WEEKLY: Final[dg.AutomationCondition[Any]] = (
+    dg.AutomationCondition.on_cron("0 5 * * 1") & dg.AutomationCondition.all_deps_blocking_checks_passed()
+)
+"""Once a week after Monday 05:00 UTC, for the week that ended: by then the night's training is over."""
+
 _AGAIN_SECONDS: Final = 300
 """After so long what waits, because a run failed or was killed, is asked for again."""
 

@@ -120,7 +120,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     details, search = details_view(lake), search_view(lake)
     checks = {cache.dependency: cache.check, database.dependency: database.check, broker.dependency: broker.check}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
-    trial = Trial(models, metrics, experiment=settings.trial, share=settings.exploration_share)
+    trial = Trial(
+        models, metrics, experiment=settings.trial, share=settings.exploration_share, newcomers=settings.newcomer_share
+    )
     ready = Ready()
     recommender = Recommender(
         trial, identity=identity, choices=choices, cache=cache, trending=trending, names=names,

@@ -32,6 +32,10 @@ class Settings(music_settings.Settings):
     exploration_share: float = Field(
         0, ge=0, le=0.5, description="Share of the places in an answer that go to little known items; 0: none."
     )
+    newcomer_share: float = Field(
+        0.02, ge=0, le=0.25,
+        description="Share of the places in an answer that go to items nobody played and that fit; 0: none.",
+    )  # fmt: skip
 
     api_host: str = Field("127.0.0.1", description="Address that the API listens on; another one needs API_AUTH=keys.")
     api_auth: Literal["open", "keys"] = Field(

@@ -25,7 +25,11 @@ import numpy as np
 from music_assets.recommender.exploration import SOURCE as EXPLORATION
 from music_assets.recommender.files import read_model, save_model, sync, write_whole
 from music_assets.recommender.manifest import MANIFEST, read_manifest, write_manifest
+from music_assets.recommender.models.content import ContentModel
+from music_assets.recommender.names import CONTENT
 from music_assets.recommender.probe import agrees, probe
+from music_assets.recommender.scored import Scored
+from music_assets.recommender.shelf import Shelf
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -45,16 +49,6 @@ _ABANDONED_SECONDS: Final = 3600
 """Age of a half-written folder at which its writer is taken for dead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One recommendation: the item, its score, the model that brought it, and why, as a sentence."""
-
-    item_id: str
-    score: float
-    source: str
-    reason: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Contents:
     """What goes into a bundle.
@@ -69,6 +63,7 @@ class Contents:
         data_until: the last listen known, microseconds since 1970.
         names: item id to what a person calls it; an item without a name is called by its id.
         listens: how many listens before `cutoff` the holdout model learned from; 0 in a bundle that does not say.
+        content: what the catalogue says of the model's items and of some that nobody has heard, if it says anything.
     """
 
     model: FittedModel
@@ -80,6 +75,7 @@ class Contents:
     data_until: int
     names: Mapping[str, str] = field(default_factory=dict)
     listens: int = 0
+    content: ContentModel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +95,12 @@ class Bundle:
         """Items of the less popular half, at most `TAIL` of them, evenly: what exploration may try."""
         half = self._popular[len(self._popular) // 2 :]
         return half[:: max(1, -(-len(half) // TAIL))]
+
+    @cached_property
+    def shelf(self) -> Shelf | None:
+        """Items that nobody has heard, if there are any of which something is known."""
+        content = self.contents.content
+        return None if content is None else Shelf(content, self.contents.model.column, self.contents.names)
 
     def recommend(self, history: Mapping[str, float], *, k: int, exclude: Set[str] = frozenset()) -> list[Scored]:
         """Recommend what a history speaks for, then what is popular; never what was heard or is excluded.
@@ -133,10 +135,10 @@ class Bundle:
         return chosen
 
     def similar(self, item_id: str, *, k: int) -> list[Scored]:
-        """Return what listening to an item speaks for; empty if it is unknown or the model knows no likeness."""
+        """Return what listening to an item speaks for, of one that nobody heard what is like it; empty if unknown."""
         place = self.contents.model.column.get(item_id)
         if place is None:
-            return []
+            return [] if self.shelf is None else self.shelf.similar(item_id, k=k)
         found = self.contents.model.similar(place, k=k)
         return [self._spoken_for(other, weight, place) for other, weight in found]
 
@@ -249,7 +251,10 @@ def point(root: Path, name: Pointer, version: str) -> None:
 def _write_files(folder: Path, contents: Contents) -> None:
     save_model(folder, "model", contents.model)
     save_model(folder, "holdout", contents.holdout)
-    names = {item: contents.names[item] for item in contents.model.items if item in contents.names}
+    if contents.content is not None:
+        save_model(folder, CONTENT, contents.content)
+    items = (contents.content or contents.model).items
+    names = {item: contents.names[item] for item in items if item in contents.names}
     (folder / "names.json").write_text(json.dumps(names), "utf-8")
 
 
@@ -273,7 +278,18 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         holdout=read_model(folder, "holdout"),
         names=json.loads((folder / "names.json").read_text("utf-8")),
         listens=manifest.get("listens", 0),
+        content=_content(folder),
         **{name: manifest[name] for name in ("recipe", "settings", "metrics", "cutoff", "data_until")},
     )
     created_at = datetime.fromisoformat(manifest["created_at"])
     return Bundle(version=manifest["version"], created_at=created_at, contents=contents)
+
+
+def _content(folder: Path) -> ContentModel | None:
+    """Return the content model of a bundle that has one; the manifest says whether one is missing."""
+    if not (folder / f"{CONTENT}.json").exists():
+        return None
+    found = read_model(folder, CONTENT)
+    if not isinstance(found, ContentModel):
+        raise IntegrityError(f"{folder.name}: {CONTENT} is a model of kind {found.kind}; valid: {ContentModel.kind}")
+    return found

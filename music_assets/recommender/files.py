@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from music_assets.recommender.models.base import FittedModel, State
+from music_assets.recommender.models.content import ContentModel
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.two_stage import FIRST_STAGE_KINDS, TwoStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KINDS: Final[dict[str, type[FittedModel]]] = {**FIRST_STAGE_KINDS, TwoStage.kind: TwoStage}
+_KINDS: Final[dict[str, type[FittedModel]]] = {
+    **FIRST_STAGE_KINDS, TwoStage.kind: TwoStage, ContentModel.kind: ContentModel,
+}  # fmt: skip
 
 
 def save_model(folder: Path, name: str, model: FittedModel) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import psycopg
     from numpy.typing import NDArray
 
+    from music_assets.recommender.item_features import ItemFeatures
+
 _QUERY: Final = """
 copy (
     select user_id, item_id, (extract(epoch from listened_at) * 1000000)::bigint
@@ -49,6 +51,7 @@ class Interactions:
         user: per listen the index into `users`, int32.
         item: per listen the index into `items`, int32.
         time: per listen microseconds since 1970 in UTC, int64.
+        features: what the catalogue knows of items, heard or not, if somebody asked it.
     """
 
     users: tuple[str, ...]
@@ -56,6 +59,7 @@ class Interactions:
     user: NDArray[np.int32]
     item: NDArray[np.int32]
     time: NDArray[np.int64]
+    features: ItemFeatures | None = None
 
     def __len__(self) -> int:
         return len(self.time)
@@ -104,7 +108,7 @@ class Interactions:
         keep = self.time < cutoff
         users, user = _present(self.users, self.user[keep])
         items, item = _present(self.items, self.item[keep])
-        return Interactions(users=users, items=items, user=user, item=item, time=self.time[keep])
+        return replace(self, users=users, items=items, user=user, item=item, time=self.time[keep])
 
     def of_listeners(self, users: NDArray[np.bool_]) -> Interactions:
         """Return the listens of some listeners, with the vocabularies of all.

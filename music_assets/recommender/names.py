@@ -12,14 +12,16 @@ RP3BETA: Final = "rp3beta"
 ITEM_KNN: Final = "item_knn"
 BPR: Final = "bpr"
 SESSION: Final = "session"
+CONTENT: Final = "content"
 GF_CF: Final = "gf_cf"
 TWO_STAGE: Final = "two_stage"
 
 FIRST_STAGE: Final = (EASE, IALS, RP3BETA, ITEM_KNN, GF_CF)
 """The recipes whose proposals the second stage orders; the first one explains."""
 
-CANDIDATES: Final = (POPULARITY, *FIRST_STAGE, BPR, SESSION)
-"""All that is trained and measured daily; what proposes nothing is there to be compared with."""
+CANDIDATES: Final = (POPULARITY, *FIRST_STAGE, BPR, SESSION, CONTENT)
+"""All that is trained and measured daily; what proposes nothing is there to be compared with, content also for what
+nobody has heard."""
 
 STACKED: Final = (RP3BETA, ITEM_KNN, EASE, GF_CF, IALS, IALS_LOG)
 """The same with a second iALS, where no answer has to be quick: it costs 256 more numbers for each item.

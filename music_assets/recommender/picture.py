@@ -1,4 +1,4 @@
-"""The leaderboard as a picture: one row per model, its gain as a dot with the interval around it."""
+"""Pictures: the leaderboard, one row per model with its gain and the interval around it, and curves over weeks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from music_assets.recommender.metrics import Interval
 
 _ROW, _LEFT, _PLOT, _RIGHT, _TOP = 26, 330, 420, 190, 44
 """Pixels: height of a row, width of names, of the plot and of the figures, height of the title."""
+
+_CURVE: Final = 200
+"""Pixels: height of a curve's plot."""
+
+WEEKS: Final = "NDCG week by week"
+"""Title of the curves of the backtests."""
 
 _STYLE: Final = "font-family='sans-serif' font-size='12'"
 
@@ -63,3 +69,37 @@ def _row(name: str, gain: Interval, *, y: float, marks: list[float]) -> list[str
         f"<circle cx='{middle:.1f}' cy='{y:.1f}' r='5' fill='{colour}'/>",
         f"<text x='{_LEFT + _PLOT + 14}' y='{y + 4:.1f}' {_STYLE}>{escape(str(gain))}</text>",
     ]
+
+
+def curves(title: str, across: Sequence[str], lines: Mapping[str, Sequence[float | None]]) -> str:
+    """Return an SVG of values over time, one line for each model, named beside its end.
+
+    Args:
+        title: what the values are.
+        across: names of the points in time, the oldest first.
+        lines: model to a value for each of them, None where there is none.
+    """
+    high = max((value for line in lines.values() for value in line if value is not None), default=0.0) or 1.0
+    width, height = _PLOT + 2 * _RIGHT, _TOP + _CURVE + 30
+    parts = [
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}'>",
+        "<rect width='100%' height='100%' fill='white'/>",
+        f"<text x='10' y='22' {_STYLE} font-weight='bold'>{escape(title)}, 0 to {high:.3f}</text>",
+        f"<line x1='10' x2='{10 + _PLOT}' y1='{_TOP + _CURVE}' y2='{_TOP + _CURVE}' stroke='#999'/>",
+    ]
+    step = _PLOT / max(len(across) - 1, 1)
+    for number, (model, line) in enumerate(lines.items()):
+        colour = f"hsl({number * 360 // len(lines)},70%,38%)"
+        points = [
+            (10 + step * place, _TOP + _CURVE * (1 - value / high))
+            for place, value in enumerate(line)
+            if value is not None
+        ]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>")
+        parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{colour}'/>" for x, y in points]
+        at = _TOP + 14 * number
+        parts.append(f"<text x='{_PLOT + 30}' y='{at}' {_STYLE} fill='{colour}'>{escape(model)}</text>")
+    ends = f"{across[0]} to {across[-1]}" if across else "no week yet"
+    parts.append(f"<text x='10' y='{_TOP + _CURVE + 20}' {_STYLE}>{escape(ends)}</text>")
+    return "\n".join([*parts, "</svg>"])

@@ -13,6 +13,7 @@ import structlog
 from music_assets.recommender.metrics import K, evaluate
 from music_assets.recommender.models.base import Weighting
 from music_assets.recommender.models.bpr import Bpr
+from music_assets.recommender.models.content import Content
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
 from music_assets.recommender.models.knn import ItemKnn
@@ -22,6 +23,7 @@ from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.models.walk import Walk
 from music_assets.recommender.names import (
     BPR,
+    CONTENT,
     EASE,
     GF_CF,
     IALS,
@@ -247,6 +249,17 @@ def _spectral(trial: optuna.Trial) -> Model:
     )
 
 
+def _content(trial: optuna.Trial) -> Model:
+    return Content(
+        artist=trial.suggest_float("artist", 0.1, 2),
+        genre=trial.suggest_float("genre", 0.1, 2),
+        tag=trial.suggest_float("tag", 0.1, 2),
+        audio=trial.suggest_float("audio", 0.1, 2),
+        words=trial.suggest_float("words", 0.01, 0.5),
+        weighting=_weighting(trial),
+    )
+
+
 def _popularity(trial: optuna.Trial) -> Model:
     return Popularity(trial.suggest_categorical("half_life_days", (90.0, 30.0, 7.0)))
 
@@ -263,6 +276,7 @@ _RECIPES: Final = {
         Recipe(GF_CF, Spectral(), _spectral),
         Recipe(BPR, Bpr()),
         Recipe(SESSION, Session()),
+        Recipe(CONTENT, Content(), _content),
     )
 }
 

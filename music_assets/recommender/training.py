@@ -7,7 +7,7 @@ its evaluation. It is written anew by every run, and unlike a bundle it names li
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,11 +19,14 @@ from music_assets.recommender.candidates import Candidate, fingerprint, measured
 from music_assets.recommender.files import replaced
 from music_assets.recommender.gate import Champion, Limit, Verdict, in_one, judge, refused
 from music_assets.recommender.interactions import Interactions
+from music_assets.recommender.item_features import ItemFeatures
 from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
 from music_assets.recommender.metrics import Interval, K, difference
-from music_assets.recommender.names import CANDIDATES, EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
+from music_assets.recommender.models.content import Content
+from music_assets.recommender.names import CANDIDATES, CONTENT, EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
 from music_assets.recommender.ranking import fitted_again, second_stage
 from music_assets.recommender.recipes import recipe
+from music_assets.recommender.shelf import stocked
 from music_assets.recommender.split import MAX_LISTENERS, Split, cutoff_of, split_at
 from streaming.errors import IntegrityError, UnavailableError
 
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 NEEDED: Final = (POPULARITY, EASE)
 """Candidates that every release is judged by: the floor, and what asks to serve where there is no second stage."""
+
+_FEATURES: Final = "features"
+"""Folder of what is known of the items, below the work folder."""
 
 _log: Final = structlog.get_logger()
 
@@ -106,8 +112,15 @@ class Workshop:
         return split_at(interactions, cutoff)
 
     def listens(self) -> Interactions:
-        """Return the listens that `prepare` kept."""
-        return Interactions.open(self._work / "interactions")
+        """Return the listens that `prepare` kept, with what is known of the items."""
+        known = ItemFeatures.open(self._work / _FEATURES)
+        return replace(Interactions.open(self._work / "interactions"), features=known)
+
+    def describe(self, features: ItemFeatures) -> None:
+        """Keep what is known of the items."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        with replaced(self._work / _FEATURES) as folder:
+            features.save(folder)
 
     def split(self) -> Split:
         """Return those listens split at the cut-off that `prepare` fixed, judged by `MAX_LISTENERS` at most."""
@@ -251,7 +264,7 @@ class Workshop:
         return releases.withdrawn_like(self.root, candidate.recipe, candidate.settings, data_until=until)
 
     def _refit(self, candidate: Candidate, hearing: _Hearing) -> str:
-        listens = hearing.listens
+        listens, content = hearing.listens, hearing.candidates.get(CONTENT)
         contents = bundle.Contents(
             model=fitted_again(candidate, listens),
             holdout=candidate.holdout,
@@ -262,6 +275,7 @@ class Workshop:
             data_until=int(listens.time.max()),
             names=hearing.names,
             listens=int((listens.time < candidate.cutoff).sum()),
+            content=stocked(Content(**content.settings), listens) if content else None,
         )
         return bundle.write(self.root, contents)
 

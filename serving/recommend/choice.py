@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from music_assets.recommender.bundle import Scored
+    from music_assets.recommender.scored import Scored
     from serving.recommend.schemas import Rung
 
 ANONYMOUS: Final = "anonymous"

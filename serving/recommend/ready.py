@@ -10,7 +10,8 @@ from serving.lately import keep
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
-    from music_assets.recommender.bundle import Bundle, Scored
+    from music_assets.recommender.bundle import Bundle
+    from music_assets.recommender.scored import Scored
 
 _KEPT: Final = 5000
 """Answers kept, some 6 KB each with twenty items."""

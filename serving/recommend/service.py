@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import structlog
 
-from music_assets.recommender.bundle import Scored
+from music_assets.recommender.scored import Scored
 from serving.recommend.choice import ANONYMOUS, Choice, Listener
 from serving.recommend.filters import ANYTHING, Wanted
 from serving.recommend.schemas import RecommendationAnswer, RecommendedItem

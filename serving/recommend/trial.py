@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from music_assets.recommender.exploration import explore
+from music_assets.recommender.exploration import Pool, explore
 from serving.recommend.choice import ANONYMOUS, Choice
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from music_assets.recommender.assignment import Arm, Experiment
     from music_assets.recommender.bundle import Bundle
+    from music_assets.recommender.exploration import Place
+    from music_assets.recommender.scored import Scored
     from serving.metrics import Metrics
     from serving.recommend.models import Models
 
@@ -34,11 +36,14 @@ class Turn:
 class Trial:
     """Deals listeners to bundles as the experiment says, and explores as the setting says."""
 
-    def __init__(self, models: Models, metrics: Metrics, *, experiment: Experiment | None, share: float) -> None:
+    def __init__(
+        self, models: Models, metrics: Metrics, *, experiment: Experiment | None, share: float, newcomers: float = 0
+    ) -> None:
         self._models = models
         self._metrics = metrics
         self._experiment = experiment
         self._share = share
+        self._newcomers = newcomers
         self._running: set[asyncio.Task[None]] = set()
 
     def turn(self, listener_id: str) -> Turn:
@@ -65,12 +70,17 @@ class Trial:
             hidden: items they never want to see.
             seed: of the draw.
         """
-        if bundle is None or self._share <= 0 or choice.rung not in _EXPLORED:
+        if bundle is None or choice.rung not in _EXPLORED:
             return choice
         shown = {item.item_id: item for item in choice.items}
-        pool = [item for item in bundle.tail if item not in shown and item not in history and item not in hidden]
-        places = explore(list(shown), pool, share=self._share, seed=seed)
-        items = [bundle.tried(place.item_id) if place.explored else shown[place.item_id] for place in places]
+        hides = shown.keys() | history.keys() | hidden
+        tail = [item for item in bundle.tail if item not in hides] if self._share > 0 else []
+        shelf = bundle.shelf if self._newcomers > 0 else None
+        fitting = shelf.fitting(history, exclude=hides) if shelf else {}
+        if not tail and not fitting:
+            return choice
+        places = explore(list(shown), [Pool(tail, self._share), Pool(list(fitting), self._newcomers)], seed=seed)
+        items = [_shown(place, shown, bundle, fitting) for place in places]
         return replace(choice, items=items, propensities=[place.propensity for place in places])
 
     def shadow(self, turn: Turn, choice: Choice, history: Mapping[str, float], *, k: int) -> None:
@@ -87,3 +97,10 @@ class Trial:
         answer = await asyncio.to_thread(challenger.recommend, history, k=k)
         same = len(shown & {item.item_id for item in answer}) / max(len(answer), 1)
         self._metrics.shadowed(challenger.version, seconds=time.perf_counter() - begin, overlap=same)
+
+
+def _shown(place: Place, ranked: Mapping[str, Scored], bundle: Bundle, fitting: Mapping[str, Scored]) -> Scored:
+    """Return what a place shows: as it was ranked, from the tail, or from the shelf."""
+    if place.pool is None:
+        return ranked[place.item_id]
+    return fitting.get(place.item_id) or bundle.tried(place.item_id)

@@ -15,6 +15,7 @@ import pytest
 from music_assets.recommender import bundle
 from music_assets.recommender.bundle import Contents
 from music_assets.recommender.manifest import FORMAT, MANIFEST
+from music_assets.recommender.models.content import Content
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.popularity import Popularity
 from streaming.errors import IntegrityError
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FILES = ("model.npz", "model.json", "holdout.npz", "holdout.json", "names.json", MANIFEST)
+FILES = (
+    "model.npz", "model.json", "holdout.npz", "holdout.json", "content.npz", "content.json", "names.json", MANIFEST,
+)  # fmt: skip
 
 
 def contents(recipe: str = "ease") -> Contents:
@@ -38,6 +41,7 @@ def contents(recipe: str = "ease") -> Contents:
         cutoff=1,
         data_until=2,
         names={"i02": "Two", "elsewhere": "not in the catalogue"},
+        content=Content().fit(checkerboard()),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from scipy import sparse
 
 from music_assets.bench.planted import planted
 from music_assets.recommender.interactions import Counted, Interactions
+from music_assets.recommender.item_features import ItemFeatures
 from music_assets.recommender.metrics import difference, evaluate
 from music_assets.recommender.models import neighbours
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.bpr import Bpr
+from music_assets.recommender.models.content import Content
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als, unheard_weight
 from music_assets.recommender.models.knn import ItemKnn
@@ -37,6 +40,7 @@ PERSONAL = [
     Walk(),
     Bpr(factors=8),
     Session(),
+    Content(),
 ]
 MODELS = [Popularity(), Popularity(half_life_days=7), *PERSONAL]
 
@@ -254,7 +258,16 @@ def test_the_strongest_of_sparse_rows_are_those_of_dense_ones(keep: int, monkeyp
 
 @pytest.mark.parametrize(
     "model",
-    [Ease(max_items=1000), Als(factors=16, epochs=1), ItemKnn(), Walk(), Spectral(rank=8), Session(), Popularity()],
+    [
+        Ease(max_items=1000),
+        Als(factors=16, epochs=1),
+        ItemKnn(),
+        Walk(),
+        Spectral(rank=8),
+        Session(),
+        Popularity(),
+        Content(),
+    ],
     ids=repr,
 )
 def test_a_hundred_thousand_items_train_in_bounded_memory(model: Model) -> None:
@@ -265,9 +278,11 @@ def test_a_hundred_thousand_items_train_in_bounded_memory(model: Model) -> None:
         user=random.integers(0, 15_000, heard, dtype=np.int32), item=random.integers(0, size, heard, dtype=np.int32),
         time=random.integers(0, 30 * DAY, heard),
     )  # fmt: skip
+    known = sparse.random(size, 20_000, density=5e-4, format="csr", dtype=np.float32, random_state=1)
+    world = replace(world, features=ItemFeatures(items=world.items, groups={"tag": known}, released=("",) * size))
     tracemalloc.start()
     try:
-        model.fit(world)
+        model.fit(world).similar(0, k=5)
         assert tracemalloc.get_traced_memory()[1] < 400e6, "a dense matrix of the catalogue takes 40 GB"
     finally:
         tracemalloc.stop()

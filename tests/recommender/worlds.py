@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from music_assets.recommender.interactions import Interactions
+from music_assets.recommender.item_features import ItemFeatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,13 +28,23 @@ def listens(rows: Iterable[tuple[str, str, int]]) -> Interactions:
 
 
 def checkerboard(size: int = 20) -> Interactions:
-    """Each even listener heard each even item, each odd one each odd, but for the item of their own number."""
-    return listens(
+    """Each even listener heard each even item, each odd one each odd, but for the item of their own number.
+
+    The items' tags say which is even."""
+    world = listens(
         (f"u{user:02d}", f"i{item:02d}", user + item)
         for user in range(size)
         for item in range(size)
         if user % 2 == item % 2 and user != item
     )
+    return replace(world, features=features((f"i{item:02d}", "tag", f"colour {item % 2}", 1) for item in range(size)))
+
+
+def features(rows: Iterable[tuple[str, str, str, float]]) -> ItemFeatures:
+    """Features of (item, group, feature, value)."""
+    item, group, feature, value = (list(column) for column in zip(*rows, strict=True))
+    columns = {"item_id": item, "group": group, "feature": feature, "value": pa.array(value, pa.float32())}
+    return ItemFeatures.collect([pa.record_batch(columns)])
 
 
 def tastes(*, listeners: int = 150, groups: int = 3, seed: int = 1, days: int = 100) -> Interactions:
@@ -50,4 +62,4 @@ def tastes(*, listeners: int = 150, groups: int = 3, seed: int = 1, days: int = 
 def shuffled(world: Interactions, seed: int = 2) -> Interactions:
     """The same listens with the items dealt out at random."""
     item = np.random.default_rng(seed).permutation(world.item)
-    return Interactions(users=world.users, items=world.items, user=world.user, item=item, time=world.time)
+    return replace(world, item=item)

@@ -108,6 +108,31 @@ async def test_explored_places_carry_their_propensity(
             assert propensity == 0.5 if source == "ease" else 0.5 / 10 <= propensity <= 0.5 / 6
 
 
+async def test_what_nobody_heard_is_tried_on_whom_it_fits_and_carries_its_propensity(
+    start: Start, broker: str, database_url: str, redis_url: str
+) -> None:
+    async with start(newcomer_share=0.25) as api:
+        version = worlds.release(api.parts.settings.model_root, newcomers=12)
+        await eventually(lambda: api.parts.models.current is not None and api.parts.models.current.version == version)
+        await fans(api, database_url, redis_url, 1)
+        answers = [(await api.get("/recommend", user_id="fan-0", k=4)).json() for _ in range(30)]
+        stranger = (await api.get("/recommend", user_id="stranger", k=4)).json()
+    found = of(broker, "music_recommendations", {answer["recommendation_id"] for answer in answers})
+    places = [
+        place for _, value in found
+        for place in zip(value["item_ids"], value["sources"], value["reasons"], value["propensities"], strict=True)
+    ]  # fmt: skip
+    new = {item for item, source, _, _ in places if source == "content"}
+    assert len(new) > 3
+    assert new <= {f"artist:{number}" for number in range(20, 32, 2)}, "the fan hears even artists"
+    for _, source, reason, propensity in places:
+        # Six newcomers fit, so that each of four places shows one of them with the probability that is set.
+        assert propensity == (pytest.approx(0.25 / 6) if source == "content" else 0.75)
+        wanted = "nobody played it yet: like artist:0" if source == "content" else "because you played artist:0"
+        assert reason.startswith(wanted)
+    assert {item["source"] for item in stranger["items"]} == {"popularity"}, "nothing is known of their taste"
+
+
 @pytest.mark.parametrize("experiment", ["bolder", "a:best=1"])
 def test_a_setting_that_is_no_experiment_is_refused(experiment: str, make_settings: MakeSettings) -> None:
     with pytest.raises((ConfigurationError, ValueError), match="valid: "):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ from deltalake import write_deltalake
 
 from music_assets.recommender import bundle
 from music_assets.recommender.bundle import Contents
+from music_assets.recommender.models.content import Content
 from music_assets.recommender.models.ease import Ease
+from music_assets.recommender.shelf import stocked
 from streaming.lake import Lake
 from streaming.tables import LEDGER, TRENDING_1H, silver
-from tests.recommender.worlds import listens
+from tests.recommender.worlds import features, listens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 EVEN = [f"artist:{number:02d}" for number in range(0, 20, 2)]
 
 
-def release(root: Path) -> str:
-    """Write a bundle of a world in which each listens to even or to odd artists, and let it serve."""
+def release(root: Path, *, newcomers: int = 0) -> str:
+    """Write a bundle of a world in which each listens to even or to odd artists, and let it serve.
+
+    Of so many newcomers, which nobody has heard, the tags say whether they are even.
+    """
     world = listens(
         (f"u{user:02d}", f"artist:{item:02d}", user + item)
         for user in range(20)
@@ -33,9 +39,16 @@ def release(root: Path) -> str:
         if user % 2 == item % 2 and user != item
     )
     model = Ease(strength=1).fit(world)
-    contents = Contents(
-        model=model, holdout=model, recipe="ease", settings={}, metrics={"ndcg@10": 0.5}, cutoff=1, data_until=2
+    known = [f"artist:{number:02d}" for number in range(20 + newcomers)]
+    tagged = features(
+        (item, group, feature, 1)
+        for item in known
+        for group, feature in (("tag", str(int(item[-2:]) % 2)), ("released", "2024"))
     )
+    contents = Contents(
+        model=model, holdout=model, recipe="ease", settings={}, metrics={"ndcg@10": 0.5}, cutoff=1, data_until=2,
+        content=stocked(Content(), replace(world, features=tagged)),
+    )  # fmt: skip
     version = bundle.write(root, contents)
     bundle.promote(root, version)
     return version

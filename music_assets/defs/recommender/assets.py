@@ -1,15 +1,16 @@
 """The recommender: listens from the marts, candidates measured on one split by time, and the gate."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
 from music_assets.recommender.markdown import table
-from music_assets.recommender.names import CANDIDATES, FIRST_STAGE, IALS
-from music_assets.recommender.picture import embedded, gains
+from music_assets.recommender.names import CANDIDATES, FIRST_STAGE
+from music_assets.recommender.picture import WEEKS, curves, embedded, gains
 from music_assets.recommender.tracking import Run, Tracker
 from music_assets.resources import PlatformResource
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from music_assets.recommender.candidates import Candidate
 
 OWNERS: Final = ["team:platform"]
+Told = Mapping[str, Any]
+"""Metadata by name."""
+
 DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
 
@@ -57,14 +61,15 @@ def interactions(platform: PlatformResource) -> dg.MaterializeResult[None]:
     )
 
 
-def _tracker(platform: PlatformResource) -> Tracker:
+def tracker(platform: PlatformResource) -> Tracker:
+    """Return what logs runs where the settings say."""
     settings = platform.settings()
     return Tracker(uri=settings.tracking_uri, experiment=settings.mlflow_experiment_name, root=settings.tracking_root)
 
 
-def _engines(platform: PlatformResource, trained: "Candidate") -> dict[str, dg.MetadataValue]:
+def _engines(platform: PlatformResource, trained: "Candidate") -> Told:
     """Show what Spark makes of the same listens and settings, where TRAIN_ENGINE=spark asks for it and it can."""
-    if platform.settings().train_engine != "spark" or trained.recipe != IALS:
+    if platform.settings().train_engine != "spark":
         return {}
     from music_assets.recommender.training import Workshop
     from music_assets.spark_als import side_by_side
@@ -80,10 +85,21 @@ def _engines(platform: PlatformResource, trained: "Candidate") -> dict[str, dg.M
     }
 
 
-def _candidate(name: str, description: str) -> dg.AssetsDefinition:
+def candidate(
+    name: str, description: str, *needs: str, told: Callable[[PlatformResource, "Candidate"], Told] = lambda *_: {}
+) -> dg.AssetsDefinition:
+    """Return the asset that trains a recipe.
+
+    Args:
+        name: of the recipe.
+        description: of the asset.
+        needs: assets of the recommender that it reads beside the interactions.
+        told: what to tell of it beside its metrics.
+    """
+
     @dg.asset(
         key=["recommender", f"candidates_{name}"],
-        deps=[["recommender", "interactions"]],
+        deps=[["recommender", "interactions"], *(["recommender", other] for other in needs)],
         kinds={"numpy"},
         automation_condition=ON_CRON_DAILY,
         description=description,
@@ -91,7 +107,7 @@ def _candidate(name: str, description: str) -> dg.AssetsDefinition:
         owners=OWNERS,
         freshness_policy=DAILY,
     )
-    def candidate(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    def trained_candidate(platform: PlatformResource) -> dg.MaterializeResult[None]:
         from music_assets.recommender.training import Workshop
 
         trained = Workshop(platform.settings().model_root).train(name)
@@ -105,39 +121,41 @@ def _candidate(name: str, description: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **trained.evaluation.means(),
-                **_engines(platform, trained),
-                "mlflow_run": _tracker(platform).log(logged),
+                **told(platform, trained),
+                "mlflow_run": tracker(platform).log(logged),
                 "settings": dg.MetadataValue.json(trained.settings),
                 "test_listeners": trained.evaluation.listeners,
                 "items": len(trained.holdout.items),
             }
         )
 
-    return candidate
+    return trained_candidate
 
 
-candidates_popularity = _candidate(
+candidates_popularity = candidate(
     "popularity", "What most listeners heard, fitted up to the cut-off: one score per item. The floor for every model."
 )
-candidates_ease = _candidate(
+candidates_ease = candidate(
     "ease", "EASE, each item predicted from the others, fitted up to the cut-off: the strongest neighbours per item."
 )
-candidates_ials = _candidate(
-    "ials", "iALS, fitted up to the cut-off: a vector per item; a listener's is solved from what was heard."
+candidates_ials = candidate(
+    "ials",
+    "iALS, fitted up to the cut-off: a vector per item; a listener's is solved from what was heard.",
+    told=_engines,
 )
-candidates_rp3beta = _candidate(
+candidates_rp3beta = candidate(
     "rp3beta", "RP3beta, a walk from item to listener to item, fitted up to the cut-off: neighbours per item."
 )
-candidates_item_knn = _candidate(
+candidates_item_knn = candidate(
     "item_knn", "Cosine between items over their listeners, fitted up to the cut-off: neighbours per item."
 )
-candidates_gf_cf = _candidate(
+candidates_gf_cf = candidate(
     "gf_cf", "GF-CF, a low-pass filter over who heard what, fitted up to the cut-off: neighbours and smooth vectors."
 )
-candidates_bpr = _candidate(
+candidates_bpr = candidate(
     "bpr", "BPR, learnt from pairs of a heard and an unheard item, fitted up to the cut-off: a vector per item."
 )
-candidates_session = _candidate(
+candidates_session = candidate(
     "session", "What is heard soon after what within a session, fitted up to the cut-off: successors per item."
 )
 
@@ -179,9 +197,11 @@ def ranker(platform: PlatformResource) -> dg.MaterializeResult[None]:
 )
 def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     """One row per model, the champion among them: its metrics on the same listeners, and the gain over popularity."""
+    from music_assets.recommender import backtest
     from music_assets.recommender.training import Workshop
 
     workshop = Workshop(platform.settings().model_root)
+    weeks = backtest.kept(workshop.root)
     rows, parts = workshop.leaderboard(), workshop.ablation()
     names = list(rows[0].metrics)
     title = "NDCG over popularity, with its interval"
@@ -195,9 +215,10 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
         metadata={
             "picture": dg.MetadataValue.md(embedded(svg, title)),
             "leaderboard": dg.MetadataValue.md(table(["model", *names, "NDCG over popularity"], lines)),
+            "weeks": dg.MetadataValue.md(embedded(curves(WEEKS, list(weeks), backtest.curve(weeks)), WEEKS)),
             "ablation": dg.MetadataValue.md(parts.as_table()),
             "union_recall": parts.union,
-            "mlflow_run": _tracker(platform).log(logged),
+            "mlflow_run": tracker(platform).log(logged),
             "models": dg.MetadataValue.json({row.model: row.metrics for row in rows}),
             "dagster/row_count": len(rows),
         }
@@ -239,7 +260,7 @@ def champion(config: ChampionConfig, platform: PlatformResource) -> dg.Materiali
     )
     return dg.MaterializeResult(
         metadata={
-            "mlflow_run": _tracker(platform).log(logged),
+            "mlflow_run": tracker(platform).log(logged),
             "version": outcome.version,
             "released": outcome.verdict.released,
             "reason": outcome.verdict.reason,
