@@ -187,7 +187,9 @@ def foreseen(model: Content, split: Split, listens: Interactions, *, k: int = K)
 def _profile(features: Any, weights: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the weighed sum of rows, shape (features,)."""
     loud = np.repeat(weights, np.diff(features.indptr))
-    return np.bincount(features.indices, features.data * loud, minlength=features.shape[1])
+    return np.bincount(features.indices, features.data * loud, minlength=features.shape[1]).astype(
+        np.float64, copy=False
+    )
 
 
 def _kind(item: str) -> str:

@@ -128,7 +128,7 @@ def match_tracks(tracks: Sequence[TrackName], canonical: Mapping[str, str]) -> l
     return Groups([(each.item_id, each.weight) for each in tracks], found).matches()
 
 
-def _by_id(named: Sequence[ArtistName] | Sequence[TrackName]) -> Iterator[tuple[Pair, str, float]]:
+def _by_id(named: Sequence[ArtistName | TrackName]) -> Iterator[tuple[Pair, str, float]]:
     """One id of MusicBrainz under several names."""
     bearers: dict[str, list[int]] = defaultdict(list)
     for at, each in enumerate(named):
