@@ -13,7 +13,8 @@ from music_assets.bench import machine
 from music_assets.bench.planted import planted
 from music_assets.bench.report import Report, Requirement, Rows, number
 from music_assets.recommender.metrics import evaluate
-from music_assets.recommender.models.base import Listening, Model, one_blas_thread, weigh
+from music_assets.recommender.models.base import Listening, Model, weigh
+from music_assets.recommender.models.blocks import one_blas_thread
 from music_assets.recommender.models.factors import Als, FactorModel, unheard_weight
 from music_assets.recommender.split import cutoff_of, split_at
 from music_assets.spark_als import SparkAls

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +13,8 @@ import numpy as np
 from music_assets.bench import machine, sar
 from music_assets.bench.recommend_data import Problem, read
 from music_assets.recommender.metrics import PER_LISTENER, Evaluation, difference, evaluate, intervals
-from music_assets.recommender.models.base import BLOCK, top
-from music_assets.recommender.models.neighbours import cores
+from music_assets.recommender.models.base import top
+from music_assets.recommender.models.blocks import each_block
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.stacking import Stacked, stack
 from music_assets.recommender.two_stage import TwoStage, propose, rate
@@ -110,10 +109,8 @@ def measure(folder: Path, test: Path | None, budget_seconds: float, say: Callabl
 def _ranked(stacked: Stacked, problem: Problem) -> tuple[dict[str, NDArray[np.int64]], dict[str, float]]:
     """Return each model's lists for the judges, and how much of what is to be found some model proposes at all."""
     names, k = [*stacked.model.names, TwoStage.kind], LENGTHS[-1]
-    blocks = [problem.judges[start : start + BLOCK] for start in range(0, len(problem.judges), BLOCK)]
-    # Passes over a dense block leave the interpreter's lock, and none of them uses a second core itself.
-    with ThreadPoolExecutor(cores()) as pool:
-        parts = list(pool.map(lambda rows: _ranked_block(stacked.model, problem, rows, k), blocks))
+    judges = problem.judges
+    parts = each_block(lambda block: _ranked_block(stacked.model, problem, judges[block], k), len(judges))
     lists = {name: np.concatenate([part.lists[place] for part in parts]) for place, name in enumerate(names)}
     found, proposals = (sum(getattr(part, name) for part in parts) for name in ("found", "proposals"))
     popular = Popularity().fit(problem.train).recommend(problem.train.counts[problem.judges], k=k)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 
 from music_assets.recommender.forest import Forest
-from music_assets.recommender.models.base import BLOCK, FittedModel, Reason, State, one_blas_thread, placed_below, top
+from music_assets.recommender.models.base import FittedModel, Reason, State, placed_below, top
+from music_assets.recommender.models.blocks import each_block, one_blas_thread
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.session import SessionModel
@@ -21,7 +22,7 @@ from music_assets.recommender.models.spectral import SpectralModel
 from music_assets.recommender.quick import LEAST_DEVIATION, FirstStage, Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -277,8 +278,9 @@ def examples(models: Sequence[FittedModel], history: Any, test: Any, *, per_mode
         test: CSR, the same listeners, non-zero where an item was heard afterwards; more columns are passed over.
         per_model: candidates of each model.
     """
-    parts = [_labelled(models, rows, held, per_model) for rows, held in _blocks(history, test)]
-    return Examples.joined(parts)
+    return Examples.joined(
+        each_block(lambda block: _labelled(models, history[block], test[block], per_model), history.shape[0])
+    )
 
 
 def _labelled(models: Sequence[FittedModel], history: Any, test: Any, per_model: int) -> Examples:
@@ -292,11 +294,6 @@ def _labelled(models: Sequence[FittedModel], history: Any, test: Any, per_model:
         group=np.bincount(found.row, minlength=history.shape[0]).astype(np.int64),
         relevant=np.diff(test.indptr).astype(np.int64),
     )
-
-
-def _blocks(history: Any, test: Any) -> Iterator[tuple[Any, Any]]:
-    for start in range(0, history.shape[0], BLOCK):
-        yield history[start : start + BLOCK], test[start : start + BLOCK]
 
 
 def _standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_info
 
 from music_assets.bench.planted import planted
 from music_assets.recommender.interactions import Counted, Interactions
 from music_assets.recommender.item_features import ItemFeatures
 from music_assets.recommender.metrics import difference, evaluate
-from music_assets.recommender.models import neighbours
+from music_assets.recommender.models import blocks, neighbours
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.content import Content
@@ -100,6 +101,16 @@ def test_one_folded_in_equals_many_at_once(fitted: FittedModel) -> None:
         row = history[number]
         alone = fitted.fold_in(row.indices, row.data, k=8, exclude=np.empty(0, dtype=np.int64))
         assert [column for column, _, _ in alone] == list(ranked[number])
+
+
+def test_many_blocks_are_ranked_as_one_and_blas_keeps_its_threads(
+    fitted: FittedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = checkerboard().counts
+    whole, before = fitted.recommend(history, k=8), [each["num_threads"] for each in threadpool_info()]
+    monkeypatch.setattr(blocks, "BLOCK", 3)
+    np.testing.assert_array_equal(fitted.recommend(history, k=8), whole)
+    assert [each["num_threads"] for each in threadpool_info()] == before
 
 
 def test_what_is_excluded_stays_out(fitted: FittedModel) -> None:

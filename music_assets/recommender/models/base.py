@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import ThreadpoolController
+
+from music_assets.recommender.models.blocks import each_block, one_blas_thread
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from numpy.typing import NDArray
 
 Weighting = Literal["binary", "log"]
@@ -28,9 +27,6 @@ PRIOR_WEIGHT: Final = 1e-4
 
 _PIECE: Final = 64
 """Most columns of which `top` looks at the highest first."""
-
-BLOCK: Final = 256
-"""Listeners scored at once: bounds the dense block to 256 rows of the catalogue."""
 
 
 class Listening(Protocol):
@@ -162,12 +158,15 @@ class FittedModel(ABC):
             Columns best first, -1 where the catalogue ends, int64, shape (listeners, k).
         """
         ranked = np.full((history.shape[0], k), -1, dtype=np.int64)
-        for start in range(0, history.shape[0], BLOCK):
-            rows = history[start : start + BLOCK]
+
+        def rank(block: slice) -> None:
+            rows = history[block]
             scores = self.score(rows)
             scores[rows.nonzero()] = -np.inf
             best = top(scores, k)
-            ranked[start : start + BLOCK, : best.shape[1]] = best
+            ranked[block, : best.shape[1]] = best
+
+        each_block(rank, history.shape[0])
         return ranked
 
     def fold_in(
@@ -228,18 +227,6 @@ class Model(ABC):
     @abstractmethod
     def fit(self, listening: Listening) -> FittedModel:
         """Learn from listens; the same ones give the same model."""
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Return a block in which BLAS keeps to one thread: for small work its threads wait longer than they work."""
-    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
-    return limited
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Return what knows the libraries of this process: finding them costs milliseconds."""
-    return ThreadpoolController()
 
 
 def one_history(heard: NDArray[np.int64], counts: NDArray[np.float32], items: int) -> Any:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from scipy import sparse
 
-from music_assets.recommender.models.base import Listening, Model, Weighting, one_blas_thread
+from music_assets.recommender.models.base import Listening, Model, Weighting
+from music_assets.recommender.models.blocks import one_blas_thread
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.names import BPR
 

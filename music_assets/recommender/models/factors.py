@@ -19,10 +19,10 @@ from music_assets.recommender.models.base import (
     Model,
     State,
     Weighting,
-    one_blas_thread,
     selection,
     weigh,
 )
+from music_assets.recommender.models.blocks import one_blas_thread
 from music_assets.recommender.names import IALS
 from streaming.errors import IntegrityError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -11,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from music_assets.recommender.models.base import AdditiveModel, State, selection
+from music_assets.recommender.models.blocks import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,11 +122,6 @@ def strongest(block: Callable[[int, int], Any], size: int, keep: int) -> Any:
         whole = sparse.vstack(list(pool.map(cut, range(0, size, _ROWS))), format="csr", dtype=np.float32)
     whole.sort_indices()
     return whole.toarray() if whole.nnz > _DENSE_SHARE * size * size and size > _ROWS else whole
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _cut(rows: NDArray[np.float32], start: int, keep: int) -> Any:
