@@ -96,14 +96,12 @@ def candidate(
         needs: assets of the recommender that it reads beside the interactions.
         told: what to tell of it beside its metrics.
     """
-    others = [dg.AssetKey(["recommender", other]) for other in needs]
 
     @dg.asset(
         key=["recommender", f"candidates_{name}"],
-        deps=[["recommender", "interactions"], *others],
+        deps=[["recommender", "interactions"], *(["recommender", other] for other in needs)],
         kinds={"numpy"},
-        # Only fresh listens are a reason to train, and nothing else is waited for.
-        automation_condition=ON_CRON_DAILY.ignore(dg.AssetSelection.assets(*others)),
+        automation_condition=ON_CRON_DAILY,
         description=description,
         group_name="recommender",
         owners=OWNERS,
