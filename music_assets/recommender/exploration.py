@@ -12,11 +12,16 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from music_assets.recommender.names import CONTENT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SOURCE: Final = "exploration"
 """Candidate source of an explored item."""
+
+DRAWN: Final = (SOURCE, CONTENT)
+"""Sources of what was drawn and not ranked: what few know, and what nobody has heard."""
 
 
 @dataclass(frozen=True, slots=True)

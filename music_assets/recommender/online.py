@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from music_assets.recommender.exploration import SOURCE
+from music_assets.recommender.exploration import DRAWN
 from music_assets.recommender.interactions import read_copy
 from music_assets.recommender.markdown import table
 from music_assets.recommender.offpolicy import Estimate, Log, difference, mean, snips
@@ -137,7 +137,7 @@ def comparisons_table(found: Iterable[Comparison]) -> str:
 def _line(keys: tuple[str, ...], rows: pa.Table) -> Line:
     clicked, played = _numbers(rows, "clicked"), _numbers(rows, "played")
     answer, place = _codes(rows, "recommendation_id"), rows.column("position").to_numpy()
-    tried = pc.equal(rows.column("source"), SOURCE).to_numpy(zero_copy_only=False)
+    tried = pc.is_in(rows.column("source"), pa.array(DRAWN)).to_numpy(zero_copy_only=False)
     logged = np.nan_to_num(_numbers(rows, "propensity"), nan=1.0)
     own = Log(reward=clicked, logged=logged, target=np.where(tried, 0.0, 1.0), cluster=answer)
     counts = np.bincount(place)

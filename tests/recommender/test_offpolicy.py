@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from music_assets.recommender.exploration import explore
+from music_assets.recommender.exploration import Pool, explore
 from music_assets.recommender.offpolicy import Estimate, Log, dr, ips, mean, snips
 from streaming.errors import ConfigurationError
 
@@ -94,9 +94,9 @@ def test_the_value_of_a_ranking_is_found_in_what_exploration_logged() -> None:
     ranked, pool = ["r0", "r1"], [f"p{number}" for number in range(4)]
     rows = []
     for answer in range(20_000):
-        for number, place in enumerate(explore(ranked, pool, share=0.4, seed=str(answer))):
+        for number, place in enumerate(explore(ranked, [Pool(pool, 0.4)], seed=str(answer))):
             wanted = place.item_id == ("p0" if number == 0 else ranked[number])
-            rows.append((answer, place.propensity, float(wanted), random.random() < (0.5 if place.explored else 0.1)))
+            rows.append((answer, place.propensity, float(wanted), random.random() < (0.1 if place.pool is None else 0.5)))
     cluster, logged, target, reward = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
     log = Log(reward=reward, logged=logged, target=target, cluster=cluster.astype(np.int64))
     for estimator in (ips, snips):

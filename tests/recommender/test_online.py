@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from music_assets.defs.recommender import assets
-from music_assets.recommender.exploration import explore
+from music_assets.recommender.exploration import DRAWN, Pool, explore
 from music_assets.recommender.online import comparisons, lines, lines_table
 from music_assets.resources import PlatformResource
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from music_assets.settings import Settings
 
-RANKED, POOL = ["r0", "r1", "r2"], [f"p{number}" for number in range(6)]
+RANKED, POOL, NEW = ["r0", "r1", "r2"], [f"p{number}" for number in range(6)], [f"n{number}" for number in range(3)]
 GAIN = 0.08
 
 
@@ -33,14 +33,14 @@ def shown(listeners: int = 300, *, share: float = 0.2, gain: float = GAIN, seed:
         arm, taste = ("champion", "challenger")[listener % 2], random.normal(0, 0.03)
         for answer in range(10):
             name = f"{listener}-{answer}"
-            for number, place in enumerate(explore(RANKED, POOL, share=share, seed=name)):
+            for number, place in enumerate(explore(RANKED, [Pool(POOL, share / 2), Pool(NEW, share / 2)], seed=name)):
                 chance = 0.3 - 0.1 * number + taste + gain * (arm == "challenger")
                 rows.append(
                     {
                         "recommendation_id": name, "user_id": f"u{listener}", "model_version": f"v-{arm}",
                         "experiment": "bolder", "arm": arm, "position": number + 1,
-                        "source": "exploration" if place.explored else "ease", "propensity": place.propensity,
-                        "clicked": int(random.random() < (0.02 if place.explored else chance)), "played": 0,
+                        "source": "ease" if place.pool is None else DRAWN[place.pool], "propensity": place.propensity,
+                        "clicked": int(random.random() < (chance if place.pool is None else 0.02)), "played": 0,
                     }
                 )  # fmt: skip
     return pa.Table.from_pylist(rows)

@@ -69,13 +69,13 @@ def tracker(platform: PlatformResource) -> Tracker:
 
 def _engines(platform: PlatformResource, trained: "Candidate") -> Told:
     """Show what Spark makes of the same listens and settings, where TRAIN_ENGINE=spark asks for it and it can."""
-    if platform.settings().train_engine != "spark":
+    settings = platform.settings()
+    if settings.train_engine != "spark":
         return {}
     from music_assets.recommender.training import Workshop
     from music_assets.spark_als import side_by_side
     from streaming.spark import session
 
-    settings = platform.settings()
     compared = side_by_side(trained, Workshop(settings.model_root).split(), session(settings))
     names = list(compared["spark"])
     lines = [[engine, *(f"{figures[name]:.4f}" for name in names)] for engine, figures in compared.items()]
@@ -197,12 +197,11 @@ def ranker(platform: PlatformResource) -> dg.MaterializeResult[None]:
 )
 def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
     """One row per model, the champion among them: its metrics on the same listeners, and the gain over popularity."""
-    from music_assets.recommender import backtest
+    from music_assets.recommender.backtest import curve, kept
     from music_assets.recommender.training import Workshop
 
     workshop = Workshop(platform.settings().model_root)
-    weeks = backtest.kept(workshop.root)
-    rows, parts = workshop.leaderboard(), workshop.ablation()
+    rows, parts, weeks = workshop.leaderboard(), workshop.ablation(), kept(workshop.root)
     names = list(rows[0].metrics)
     title = "NDCG over popularity, with its interval"
     svg = gains(title, [(row.model, row.over_popularity) for row in rows])
@@ -215,7 +214,7 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
         metadata={
             "picture": dg.MetadataValue.md(embedded(svg, title)),
             "leaderboard": dg.MetadataValue.md(table(["model", *names, "NDCG over popularity"], lines)),
-            "weeks": dg.MetadataValue.md(embedded(curves(WEEKS, list(weeks), backtest.curve(weeks)), WEEKS)),
+            "weeks": dg.MetadataValue.md(embedded(curves(WEEKS, list(weeks), curve(weeks)), WEEKS)),
             "ablation": dg.MetadataValue.md(parts.as_table()),
             "union_recall": parts.union,
             "mlflow_run": tracker(platform).log(logged),
