@@ -96,7 +96,8 @@ def test_the_value_of_a_ranking_is_found_in_what_exploration_logged() -> None:
     for answer in range(20_000):
         for number, place in enumerate(explore(ranked, [Pool(pool, 0.4)], seed=str(answer))):
             wanted = place.item_id == ("p0" if number == 0 else ranked[number])
-            rows.append((answer, place.propensity, float(wanted), random.random() < (0.1 if place.pool is None else 0.5)))
+            liked = random.random() < (0.1 if place.pool is None else 0.5)
+            rows.append((answer, place.propensity, float(wanted), liked))
     cluster, logged, target, reward = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
     log = Log(reward=reward, logged=logged, target=target, cluster=cluster.astype(np.int64))
     for estimator in (ips, snips):
