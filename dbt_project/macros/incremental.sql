@@ -30,6 +30,12 @@
 {%- endmacro %}
 
 
+{#- When the batch that is built now was found: `touched_at` of every row that a build adds. A scalar. -#}
+{% macro this_batch() -%}
+    (select max(touched_at) from {{ ref('int_pairs_touched') }})
+{%- endmacro %}
+
+
 {#- The activities of a list as literals. -#}
 {% macro named(activities) -%}
     {%- for activity in activities -%}'{{ activity }}'{{ ", " if not loop.last }}{%- endfor -%}

@@ -6,13 +6,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 canonical as (
 
     select * from {{ ref('int_items_canonical') }}
@@ -40,9 +33,8 @@ final as (
 
     select distinct
         mentions.item_id,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from mentions
-    cross join newest_batch
     where not exists (select 1 from {{ this }} as held where mentions.item_id = held.item_id)
 
 )
@@ -65,9 +57,8 @@ final as (
 
     select distinct
         coalesce(canonical.canonical_id, mentions.item_id) as item_id,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from mentions
-    cross join newest_batch
     left join canonical on mentions.item_id = canonical.item_id
 
 )

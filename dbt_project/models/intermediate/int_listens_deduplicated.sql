@@ -16,13 +16,6 @@ canonical as (
 
 ),
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 touched as (
 
@@ -195,9 +188,8 @@ final as (
         plays.source,
         plays.context,
         plays.listened_at,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from plays
-    cross join newest_batch
 
 )
 

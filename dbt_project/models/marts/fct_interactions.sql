@@ -23,13 +23,6 @@ canonical as (
 
 ),
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 touched as (
 
@@ -92,9 +85,8 @@ final as (
 
     select
         summed.*,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from summed
-    cross join newest_batch
 
 )
 

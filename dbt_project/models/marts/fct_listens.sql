@@ -14,13 +14,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 touched as (
 
@@ -116,9 +109,8 @@ final as (
         placed.recommendation_id,
         placed.origin,
         placed.event_id,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from placed
-    cross join newest_batch
 
 )
 

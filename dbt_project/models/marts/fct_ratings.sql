@@ -13,13 +13,6 @@ canonical as (
 
 ),
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 touched as (
 
@@ -76,9 +69,8 @@ final as (
         ratings.source,
         ratings.context,
         ratings.recommendation_id,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from ratings
-    cross join newest_batch
 
 )
 

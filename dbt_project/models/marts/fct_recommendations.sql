@@ -20,13 +20,6 @@ canonical as (
 
 ),
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 touched as (
 
@@ -150,9 +143,8 @@ final as (
         cast(recommendations.propensity as double precision) as propensity,
         clicked.recommendation_id is not null as is_clicked,
         followed.recommendation_id is not null as listened_within_day,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from recommendations
-    cross join newest_batch
     left join followed
         on
             recommendations.recommendation_id = followed.recommendation_id

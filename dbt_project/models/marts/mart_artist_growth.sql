@@ -7,13 +7,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 charts as (
 
     select
@@ -68,9 +61,8 @@ final as (
         coalesce(compared.listeners_before, 0) as listeners_before,
         compared.listeners - coalesce(compared.listeners_before, 0) as listeners_gained,
         cast(compared.listens as double precision) / compared.listens_before - 1 as growth,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from compared
-    cross join newest_batch
 
 )
 

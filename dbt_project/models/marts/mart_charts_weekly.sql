@@ -7,13 +7,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 listens as (
 
     select
@@ -95,9 +88,8 @@ final as (
         end as previous_rank,
         followed.listens,
         followed.listeners,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from followed
-    cross join newest_batch
     {%- if is_incremental() %}
         where followed.week_start in ({{ chart_weeks_to_build() }})
     {%- endif %}

@@ -17,13 +17,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 touched as (
 
@@ -55,9 +48,8 @@ final as (
 
     select
         counted.*,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from counted
-    cross join newest_batch
 
 )
 

@@ -10,13 +10,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 touched as (
 
@@ -74,9 +67,8 @@ final as (
         favourites.listens as favourite_artist_listens,
         summed.skip_share,
         summed.recommended_share,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from summed
-    cross join newest_batch
     left join favourites on summed.user_id = favourites.user_id
 
 )

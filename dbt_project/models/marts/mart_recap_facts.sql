@@ -8,13 +8,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 {% if is_incremental() -%}
 moved as (
 
@@ -179,9 +172,8 @@ final as (
         weeks.top_artist_id,
         weeks.top_track_id,
         weeks.new_artists,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from weeks
-    cross join newest_batch
 
 )
 

@@ -8,13 +8,6 @@
 
 with
 
-newest_batch as (
-
-    select max(touched_at) as touched_at
-    from {{ ref('int_pairs_touched') }}
-
-),
-
 listens as (
 
     {{ listens_of_later_weeks() | indent }}
@@ -60,9 +53,8 @@ final as (
         ranked.rank,
         ranked.item_id,
         ranked.listens,
-        newest_batch.touched_at
+        {{ this_batch() }} as touched_at
     from ranked
-    cross join newest_batch
     where ranked.rank <= 5
 
 )
