@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FOLDS: Final = 5
 """Parts of each listener's items; each in turn is what the models have not seen."""
 
-_TUNING_SHARE: Final = 0.45
+_TUNING_SHARE: Final = 0.4
 """Of the time, for picking settings; what they cost then says how long the last fits and the judging will take."""
 
 _FOLDING_SHARE: Final = 0.7
