@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -12,7 +16,7 @@ from serving.dependency import Dependency
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from psycopg import AsyncConnection
 
@@ -59,20 +63,48 @@ class Database:
         Raises:
             UnavailableError: PostgreSQL does not answer in time, or the table is not built yet or replaced right now.
         """
-        async with self.dependency.call(seconds), self._pool.connection() as connection:
-            try:
-                cursor = await connection.cursor(row_factory=dict_row).execute(statement, values)
-            except _NOT_BUILT as error:
-                raise UnavailableError("the warehouse has not built this yet; try again later") from error
-            except _BUSY as error:
-                raise UnavailableError("the warehouse is being built just now; try again soon") from error
-            return await cursor.fetchall() if cursor.description else []
+        with self.dependency.watched():
+            async with self._connection(seconds) as connection:
+                return await _fetched(connection, statement, values)
 
     async def check(self) -> None:
         """Ask whether PostgreSQL answers and has the tables, for the health check."""
-        async with self.dependency.call(_CHECK_SECONDS, check=True), self._pool.connection() as connection:
-            await connection.execute("select from identity.listener limit 1")
+        with self.dependency.watched(check=True):
+            async with self._connection(_CHECK_SECONDS) as connection:
+                await connection.execute("select from identity.listener limit 1")
+
+    @asynccontextmanager
+    async def _connection(self, seconds: float) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection that is cut after so many seconds.
+
+        Cancelling would not do: psycopg then waits for the server to say that it has cancelled, which one that stands
+        still never does.
+        """
+        async with self._pool.connection() as connection:
+            timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+            try:
+                yield connection
+            finally:
+                timer.cancel()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+
+
+async def _fetched(
+    connection: AsyncConnection[Any], statement: str, values: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    try:
+        cursor = await connection.cursor(row_factory=dict_row).execute(statement, values)
+    except _NOT_BUILT as error:
+        raise UnavailableError("the warehouse has not built this yet; try again later") from error
+    except _BUSY as error:
+        raise UnavailableError("the warehouse is being built just now; try again soon") from error
+    return await cursor.fetchall() if cursor.description else []
+
+
+def _cut(connection: AsyncConnection[Any]) -> None:
+    """End a connection below psycopg: what waits for its answer then fails, and the pool makes another."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)

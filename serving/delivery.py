@@ -1,13 +1,12 @@
 """Sends messages and waits for the broker's word: the one way from a request to a topic.
 
-The producer's poll thread tells of each message; a countdown per call wakes the waiting request once, because an
-event-loop callback per message would cost more than the message.
+The event loop itself serves the acknowledgements, every millisecond while any is due: a thread that waits for them
+would take the interpreter from the loop, and wake it, for each few.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from streaming.producer import EventProducer
 
 _UNKNOWN: Final = "the broker did not answer in time"
+_POLL_SECONDS: Final = 0.001
+_CLOSE_SECONDS: Final = 10.0
 
 
 class _Countdown:
@@ -29,32 +30,32 @@ class _Countdown:
 
     def __init__(self, size: int) -> None:
         self.errors: list[str | None] = [_UNKNOWN] * size
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._left = size
-        self._lock = threading.Lock()
-        self._loop = asyncio.get_running_loop()
-        self.finished: asyncio.Future[None] = self._loop.create_future()
 
     def done(self, index: int, error: str | None) -> None:
-        """Note one outcome; called from the poll thread."""
+        """Note one outcome."""
         self.errors[index] = error
-        with self._lock:
-            self._left -= 1
-            last = self._left == 0
-        if last:
-            self._loop.call_soon_threadsafe(self._finish)
-
-    def _finish(self) -> None:
-        if not self.finished.done():
+        self._left -= 1
+        if self._left == 0 and not self.finished.done():
             self.finished.set_result(None)
 
 
 class Delivery:
-    """The process's producer, its time limit and the broker's state."""
+    """The process's producer, its time limit and the broker's state.
+
+    Args:
+        producer: without a thread of its own.
+        broker: whose state is noted.
+        timeout_seconds: how long a call waits for its acknowledgements.
+    """
 
     def __init__(self, producer: EventProducer, broker: Dependency, *, timeout_seconds: float) -> None:
         self._producer = producer
         self.broker = broker
         self._timeout_seconds = timeout_seconds
+        self._due = 0
+        self._polling: asyncio.TimerHandle | None = None
 
     async def send(self, messages: Sequence[Outgoing], *, extra_seconds: float = 0) -> list[bool]:
         """Send messages and return, for each, whether the broker acknowledged it in time.
@@ -63,17 +64,15 @@ class Delivery:
         """
         if not messages:
             return []
-        countdown, trace = _Countdown(len(messages)), tracing.headers()
-        for index, message in enumerate(messages):
-            try:
-                self._producer.send(
-                    message.topic, key=message.key, value=message.value, headers=trace,
-                    on_done=partial(countdown.done, index),
-                )  # fmt: skip
-            except UnavailableError as error:
-                countdown.done(index, str(error))
-        await asyncio.wait({countdown.finished}, timeout=self._timeout_seconds + extra_seconds)
-        failed = next((error for error in countdown.errors if error is not None), None)
+        countdown = self._sent(messages)
+        timer = asyncio.get_running_loop().call_later(
+            self._timeout_seconds + extra_seconds, _give_up, countdown.finished
+        )
+        try:
+            await countdown.finished
+        finally:
+            timer.cancel()
+        failed = next(filter(None, countdown.errors), None)
         if failed is None:
             self.broker.up()
         else:
@@ -81,5 +80,43 @@ class Delivery:
         return [error is None for error in countdown.errors]
 
     async def close(self) -> int:
-        """Flush and end the producer; return how many messages are left."""
-        return await asyncio.to_thread(self._producer.close)
+        """Wait for what is due and end the producer; return how many messages are left."""
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while self._due:
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            pass
+        if self._polling is not None:
+            self._polling.cancel()
+        return self._producer.close(0)
+
+    def _sent(self, messages: Sequence[Outgoing]) -> _Countdown:
+        """Queue messages and see to it that their acknowledgements are served."""
+        countdown, headers = _Countdown(len(messages)), tracing.headers()
+        for index, message in enumerate(messages):
+            try:
+                self._producer.send(
+                    message.topic, key=message.key, value=message.value, headers=headers,
+                    on_done=partial(self._told, countdown, index),
+                )  # fmt: skip
+                self._due += 1
+            except UnavailableError as error:
+                countdown.done(index, str(error))
+        if self._polling is None:
+            self._poll()
+        return countdown
+
+    def _told(self, countdown: _Countdown, index: int, error: str | None) -> None:
+        self._due -= 1
+        countdown.done(index, error)
+
+    def _poll(self) -> None:
+        self._producer.poll()
+        again = self._due > 0
+        self._polling = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._poll) if again else None
+
+
+def _give_up(finished: asyncio.Future[None]) -> None:
+    if not finished.done():
+        finished.set_result(None)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +12,7 @@ import structlog
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 State = Literal["unknown", "up", "down"]
 
@@ -21,32 +20,25 @@ _log = structlog.get_logger()
 
 
 class Dependency:
-    """One part's state, and a breaker: while it is down, one call per `retry_seconds` tries, the others fail at once.
+    """One part's state, and a breaker: while it is down calls fail at once, and only the health check tries it.
+
+    A request that tried would wait for a part that stands still, and be the slow one of its second.
 
     Args:
         name: for people, such as `redis`.
         errors: exceptions of its client that mean it does not answer.
-        retry_seconds: time between two tries.
     """
 
-    def __init__(self, name: str, errors: tuple[type[Exception], ...] = (), *, retry_seconds: float = 1) -> None:
+    def __init__(self, name: str, errors: tuple[type[Exception], ...] = ()) -> None:
         self.name = name
         self.state: State = "unknown"
         self.since = datetime.now(UTC)
         self.detail: str | None = None
         self._errors: tuple[type[Exception], ...] = (TimeoutError, OSError, *errors)
-        self._retry_seconds = retry_seconds
-        self._retry_at = 0.0
 
     def allows(self) -> bool:
-        """Whether a call may try now; a down part's next try is then taken."""
-        if self.state != "down":
-            return True
-        now = time.monotonic()
-        if now < self._retry_at:
-            return False
-        self._retry_at = now + self._retry_seconds
-        return True
+        """Whether a call may try now."""
+        return self.state != "down"
 
     def up(self) -> None:
         """Note that it answered."""
@@ -54,8 +46,27 @@ class Dependency:
 
     def down(self, detail: str) -> None:
         """Note that it did not answer, and why."""
-        self._retry_at = time.monotonic() + self._retry_seconds
         self._become("down", detail)
+
+    @contextmanager
+    def watched(self, *, check: bool = False) -> Iterator[None]:
+        """Run what keeps its time by itself.
+
+        Args:
+            check: try in any case, as the health check does.
+
+        Raises:
+            UnavailableError: it does not answer, or did not a moment ago.
+        """
+        if not check and not self.allows():
+            raise UnavailableError(f"{self.name} does not answer; it is tried again all the time")
+        try:
+            yield
+        except self._errors as error:
+            # The class alone: a driver's message may quote the value that a person sent.
+            self.down(type(error).__name__)
+            raise UnavailableError(f"{self.name} does not answer: {type(error).__name__}") from error
+        self.up()
 
     @asynccontextmanager
     async def call(self, seconds: float, *, check: bool = False) -> AsyncIterator[None]:
@@ -68,16 +79,9 @@ class Dependency:
         Raises:
             UnavailableError: it does not answer, or did not a moment ago.
         """
-        if not check and not self.allows():
-            raise UnavailableError(f"{self.name} does not answer; it is tried again every {self._retry_seconds:g} s")
-        try:
+        with self.watched(check=check):
             async with asyncio.timeout(seconds):
                 yield
-        except self._errors as error:
-            # The class alone: a driver's message may quote the value that a person sent.
-            self.down(type(error).__name__)
-            raise UnavailableError(f"{self.name} does not answer: {type(error).__name__}") from error
-        self.up()
 
     def _become(self, state: State, detail: str | None) -> None:
         self.detail = detail

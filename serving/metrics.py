@@ -1,4 +1,4 @@
-"""Counters and times for Prometheus, and the middleware that takes them."""
+"""Counters and times for Prometheus, and the middleware that takes them, and the spans with them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import math
 import time
 from collections import Counter as Counts
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from serving.dependency import Dependency
+    from serving.tracing import Trace
+
+M = TypeVar("M", Counter, Histogram)
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -25,21 +29,31 @@ CacheResult = Literal["hit", "miss", "error"]
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
+def _by_labels(metric: M) -> Callable[..., M]:
+    return lru_cache(maxsize=None)(metric.labels)
+
+
 class Metrics:
     """The API's metrics, in a registry of their own so that two applications in one process do not meet."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "http_requests", "Requests answered.", ["method", "endpoint", "status"], registry=registry
+        # Labels are few, and looking their values up costs more than counting.
+        self._requests = _by_labels(
+            Counter("http_requests", "Requests answered.", ["method", "endpoint", "status"], registry=registry)
         )
-        self.seconds = Histogram(
+        seconds = Histogram(
             "http_request_duration_seconds", "Time to an answer's last byte, a stream's first.", ["method", "endpoint"],
             buckets=_BUCKETS, registry=registry,
         )  # fmt: skip
-        self._ingest = Counter("ingest_events", "Events by verdict.", ["topic", "verdict"], registry=registry)
+        self._seconds = _by_labels(seconds)
+        self._ingest = _by_labels(
+            Counter("ingest_events", "Events by verdict.", ["topic", "verdict"], registry=registry)
+        )
         self._spooled = Gauge("ingest_spool_events", "Events that wait on disk.", registry=registry)
-        self._served = Counter("recommend_served", "Answers by rung of the ladder.", ["rung"], registry=registry)
+        self._served = _by_labels(
+            Counter("recommend_served", "Answers by rung of the ladder.", ["rung"], registry=registry)
+        )
         self._lost = Counter("recommend_events_lost", "Exposures that could be kept nowhere.", registry=registry)
         self._overlap = Histogram(
             "recommend_shadow_overlap", "Share of a challenger's answer that was shown anyway.", ["version"],
@@ -53,27 +67,33 @@ class Metrics:
 
         self._model_age = Gauge("model_bundle_age_seconds", "Age of the bundle that serves.", registry=registry)
         self._model_age.set(math.nan)
-        self._cache = Counter(
+        asked = Counter(
             "cache_requests", "Values asked of a cache: the listeners in memory and in Redis, the histories in Redis.",
             ["cache", "result"], registry=registry,
         )  # fmt: skip
+        self._cache = _by_labels(asked)
         self._dependency = Gauge(
             "dependency_up", "Whether a part behind the API answers: 1 or 0.", ["dependency"], registry=registry
         )
 
+    def request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
+        """Count an answer and its time."""
+        self._requests(method, endpoint, status).inc()
+        self._seconds(method, endpoint).observe(seconds)
+
     def cache(self, cache: CacheName, result: CacheResult, count: int = 1) -> None:
         """Count values that a cache had, had not, or could not be asked for."""
         if count:
-            self._cache.labels(cache, result).inc(count)
+            self._cache(cache, result).inc(count)
 
     def ingest(self, outcomes: Iterable[tuple[str, str]]) -> None:
         """Count events by topic and verdict; a rejected one belongs to topic `none`."""
         for (topic, verdict), count in Counts(outcomes).items():
-            self._ingest.labels(topic, verdict).inc(count)
+            self._ingest(topic, verdict).inc(count)
 
     def served(self, rung: str) -> None:
         """Count an answer of the recommender."""
-        self._served.labels(rung).inc()
+        self._served(rung).inc()
 
     def shadowed(self, version: str, *, seconds: float, overlap: float) -> None:
         """Count an answer of a challenger that was not shown."""
@@ -107,11 +127,15 @@ class Metrics:
 
 
 class MetricsMiddleware:
-    """Counts and times each request under its route's template, so that labels stay few whatever clients ask for."""
+    """Counts, times and traces each request under its route's template, so that labels stay few whatever clients ask.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    One layer for all three, because each is a call more for every message of every answer.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, trace: Trace) -> None:
         self._app = app
         self._metrics = metrics
+        self._trace = trace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and note its status and time."""
@@ -119,8 +143,6 @@ class MetricsMiddleware:
             await self._app(scope, receive, send)
             return
         status = 500
-        begin = time.perf_counter()
-
         end: float | None = None
 
         async def noting_status(message: Message) -> None:
@@ -131,17 +153,23 @@ class MetricsMiddleware:
                 end = time.perf_counter() if _is_stream(message["headers"]) else None
             await send(message)
 
+        span = self._trace.begin(scope)
+        begin = time.perf_counter()
         try:
             await self._app(scope, receive, noting_status)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             endpoint = _template(scope)
-            self._metrics.requests.labels(method, endpoint, str(status)).inc()
-            self._metrics.seconds.labels(method, endpoint).observe((end or time.perf_counter()) - begin)
+            self._metrics.request(method, endpoint, status, (end or time.perf_counter()) - begin)
+            if span is not None:
+                span.end(method, endpoint, status)
 
 
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+    for name, value in headers:
+        if name == b"content-type":
+            return value.startswith(b"text/event-stream")
+    return False
 
 
 def _template(scope: Any) -> str:

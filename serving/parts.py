@@ -98,7 +98,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     """
     spool = Spool(settings.spool_path, limit=settings.spool_limit)
     await spool.open()
-    cache = Cache(settings.redis)
+    cache = Cache(settings.redis, timeout_seconds=settings.redis_timeout_seconds)
     database = Database(settings.database)
     await database.open()
     warehouse = Database(settings.database, name="warehouse")
@@ -110,6 +110,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         settings.bootstrap_servers,
         client_id="music-api",
         delivery_timeout_ms=int(settings.produce_timeout_seconds * 1000),
+        own_thread=False,
     )
     delivery = Delivery(producer, broker.dependency, timeout_seconds=settings.produce_timeout_seconds)
     identity = Identity(ListenerStore(database), cache, metrics)

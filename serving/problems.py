@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -17,6 +17,8 @@ from streaming.errors import ContractError, MusicError, UnavailableError
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
+
+T = TypeVar("T")
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
@@ -86,6 +88,19 @@ async def answer(request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     body = problem.model_dump_json(exclude_none=True)
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def check(kind: TypeAdapter[T], value: Any, *place: str) -> T:
+    """Return a part of a request as its type has it.
+
+    Raises:
+        RequestValidationError: it is not valid; the problem names the place.
+    """
+    try:
+        return kind.validate_python(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        raise RequestValidationError([{**each, "loc": (*place, *each["loc"])} for each in found]) from error
 
 
 def _problem(error: Exception) -> Problem:

@@ -22,6 +22,9 @@ class Settings(music_settings.Settings):
     produce_timeout_seconds: float = Field(
         2, gt=0, description="How long a request waits for the broker before its events are spooled."
     )
+    redis_timeout_seconds: float = Field(
+        0.08, gt=0, description="How long a request waits for Redis before it is answered without."
+    )
 
     import_limit_mb: int = Field(1024, gt=0, description="Largest file that `POST /imports` takes, in MiB.")
 
@@ -58,6 +61,9 @@ class Settings(music_settings.Settings):
 
     otel_exporter_otlp_endpoint: str = Field(
         "", description="OpenTelemetry collector, such as http://127.0.0.1:4318; empty: no traces leave."
+    )
+    otel_trace_share: float = Field(
+        1, ge=0, le=1, description="Share of the requests that are traced, where the caller has not decided it."
     )
 
     @field_validator("experiment")

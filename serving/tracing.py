@@ -7,46 +7,87 @@ people.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
-from opentelemetry import propagate, trace
+from opentelemetry import context, propagate, trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from contextvars import Token
+
+    from starlette.types import Scope
 
     from serving.settings import Settings
 
 SERVICE: Final = "music-api"
-_KEPT: Final = frozenset({"http.method", "http.request.method", "http.route", "http.status_code",
-                          "http.response.status_code", "http.scheme", "url.scheme", "error.type"})  # fmt: skip
+_UNTRACED: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+_FAULT: Final = 500
 
 
-def install(app: FastAPI, settings: Settings) -> None:
-    """Trace each request of an application, if a collector is named."""
-    if not settings.otel_exporter_otlp_endpoint:
-        return
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+class Ended(Protocol):
+    """A request under way that is traced."""
 
-    url = settings.otel_exporter_otlp_endpoint.rstrip("/")
-    instrument(app, BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{url}/v1/traces")))
+    def end(self, method: str, endpoint: str, status: int) -> None:
+        """End its span with what says nothing of a person."""
 
 
-def instrument(app: FastAPI, processor: Any) -> None:
-    """Trace each request of an application and hand its spans to a processor."""
-    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-    from opentelemetry.sdk.trace import TracerProvider
+class Trace:
+    """Begins a span for each request, if a collector is named.
 
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: SERVICE}))
-    provider.add_span_processor(_without_persons(processor))
-    FastAPIInstrumentor.instrument_app(
-        app,
-        tracer_provider=provider,
-        excluded_urls="health/live,health/ready,metrics",
-        exclude_spans=["send", "receive"],
-    )
+    Args:
+        settings: which, and the share of the traces that begin here; what a caller began is decided by the caller.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._tracer: trace.Tracer | None = None
+        if not settings.otel_exporter_otlp_endpoint:
+            return
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        url = settings.otel_exporter_otlp_endpoint.rstrip("/")
+        exporter = OTLPSpanExporter(endpoint=f"{url}/v1/traces")
+        self.record(BatchSpanProcessor(exporter), share=settings.otel_trace_share)
+
+    def record(self, processor: Any, *, share: float = 1) -> None:
+        """Hand the spans from now on to a processor of the SDK."""
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+        resource = Resource.create({SERVICE_NAME: SERVICE})
+        provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(share)))
+        provider.add_span_processor(processor)
+        self._tracer = provider.get_tracer("serving")
+
+    def begin(self, scope: Scope) -> Ended | None:
+        """Begin the span of a request and make it the present one; None where nothing is traced."""
+        if self._tracer is None or scope["path"] in _UNTRACED:
+            return None
+        parent = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+        above = None if parent is None else propagate.extract({"traceparent": parent.decode("latin-1")})
+        return _Request(self._tracer.start_span("request", above, SpanKind.SERVER), scope["scheme"])
+
+
+class _Request:
+    def __init__(self, span: trace.Span, scheme: str) -> None:
+        self._span = span
+        self._scheme = scheme
+        self._token: Token[Any] = context.attach(trace.set_span_in_context(span))
+
+    def end(self, method: str, endpoint: str, status: int) -> None:
+        span = self._span
+        if span.is_recording():
+            span.update_name(f"{method} {endpoint}")
+            span.set_attributes(
+                {"http.request.method": method, "http.route": endpoint, "http.response.status_code": status,
+                 "url.scheme": self._scheme}
+            )  # fmt: skip
+            if status >= _FAULT:
+                span.set_status(Status(StatusCode.ERROR))
+            span.end()
+        context.detach(self._token)
 
 
 def headers() -> dict[str, bytes]:
@@ -64,29 +105,3 @@ def add_trace_id(_: Any, __: str, event: structlog.typing.EventDict) -> structlo
     if context.is_valid:
         event["trace_id"] = f"{context.trace_id:032x}"
     return event
-
-
-def _without_persons(processor: Any) -> Any:
-    """Wrap a processor so that a span leaves with what says nothing of a person."""
-    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-
-    class Scrubbed(SpanProcessor):
-        def on_end(self, span: ReadableSpan) -> None:
-            kept = {name: value for name, value in (span.attributes or {}).items() if name in _KEPT}
-            route = kept.get("http.route")
-            processor.on_end(
-                ReadableSpan(
-                    name=f"{kept.get('http.method') or kept.get('http.request.method')} {route or 'other'}",
-                    context=span.get_span_context(), parent=span.parent, resource=span.resource, attributes=kept,
-                    kind=span.kind, status=span.status, start_time=span.start_time, end_time=span.end_time,
-                    instrumentation_scope=span.instrumentation_scope,
-                )
-            )  # fmt: skip
-
-        def shutdown(self) -> None:
-            processor.shutdown()
-
-        def force_flush(self, timeout_millis: int = 30_000) -> bool:
-            return bool(processor.force_flush(timeout_millis))
-
-    return Scrubbed()

@@ -46,13 +46,14 @@ def configuration(
 class EventProducer:
     """One producer of a process: acknowledged by all replicas, idempotent, compressed, in batches of 5 ms.
 
-    Make it after any fork. A thread of its own serves the acknowledgements, so `send` never waits for the broker.
+    Make it after any fork. `send` never waits for the broker.
 
     Args:
         bootstrap_servers: the brokers.
         client_id: name of the process in the broker's log.
         delivery_timeout_ms: how long a message may wait for its acknowledgement before it counts as failed.
         queue_messages: how many messages may wait here.
+        own_thread: serve the acknowledgements in a thread; else whoever made it calls `poll`, and `on_done` runs there.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class EventProducer:
         client_id: str,
         delivery_timeout_ms: int = 120_000,
         queue_messages: int = 100_000,
+        own_thread: bool = True,
     ) -> None:
         self._producer = Producer(
             configuration(
@@ -72,8 +74,10 @@ class EventProducer:
             )
         )
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="kafka-acknowledgements", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        if own_thread:
+            self._thread = threading.Thread(target=self._serve, name="kafka-acknowledgements", daemon=True)
+            self._thread.start()
 
     def send(
         self,
@@ -91,7 +95,7 @@ class EventProducer:
             key: decides the partition.
             value: the message; None removes the key from a compacted topic.
             headers: trace and redrive fields.
-            on_done: called from the poll thread with None when the broker has the message, else with the error's text.
+            on_done: called with None when the broker has the message, else with the error's text.
 
         Raises:
             UnavailableError: too many messages wait for the broker already.
@@ -109,17 +113,22 @@ class EventProducer:
         except KafkaException as error:
             raise UnavailableError(f"the message for {topic} was not taken: {error.args[0].str()}") from error
 
+    def poll(self) -> None:
+        """Serve the acknowledgements that have come; never waits."""
+        self._producer.poll(0)
+
     def flush(self, timeout: float) -> int:
         """Wait until all that is queued is acknowledged or failed; return how many are left after `timeout` seconds."""
         return int(self._producer.flush(timeout))
 
     def close(self, timeout: float = 10) -> int:
-        """Flush, end the poll thread and return how many messages are left."""
+        """Flush, end the thread and return how many messages are left."""
         left = self.flush(timeout)
         self._closing.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         return left
 
-    def _poll(self) -> None:
+    def _serve(self) -> None:
         while not self._closing.is_set():
             self._producer.poll(_POLL_SECONDS)

@@ -7,6 +7,7 @@ import types
 import typing
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import annotated_types
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from streaming.events import Message
 
 
-def struct_of(model: type[Message], *, ignore: str | None = None) -> type[msgspec.Struct]:
+def struct_of(model: type[Message], *, ignore: str | None = None, exact: bool = False) -> type[msgspec.Struct]:
     """Return a msgspec struct with the fields, types and limits of a pydantic model.
 
     Args:
         model: what to take them from.
         ignore: a pattern not to hold, for texts of which it is known beforehand.
+        exact: refuse fields that the model does not have, and write each default but None.
 
     Raises:
         TypeError: the model has a type or a limit that msgspec would not hold.
@@ -31,9 +33,19 @@ def struct_of(model: type[Message], *, ignore: str | None = None) -> type[msgspe
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, info in model.model_fields.items():
         kind = _limited(_type_of(info.annotation, ignore), info.metadata, ignore)
-        fields.append((name, kind) if info.is_required() else (name, kind, info.default))
+        default = info.default
+        if exact and default is not None:
+            # msgspec leaves out what equals a default, but not what a function made.
+            default = msgspec.field(default_factory=partial(_same, default))
+        fields.append((name, kind) if info.is_required() else (name, kind, default))
     # Left out where they have their defaults when a struct is encoded: an optional field added later changes no hash.
-    return msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False, omit_defaults=True)
+    return msgspec.defstruct(
+        model.__name__, fields, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=exact
+    )
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def times_of(model: type[Message]) -> list[str]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import TypeAdapter
 from starlette.requests import ClientDisconnect
 
 from music_assets.keys import Scope
-from serving.access.rules import Asker, GuardedRoute, needs
-from serving.events.edge import MAX_BATCH, split, split_lines
+from serving.access.rules import GuardedRoute, direct, needs
+from serving.events import edge
+from serving.events.edge import MAX_BATCH
 from serving.events.schemas import IngestAnswer
-from serving.parts import Api
-from serving.problems import MEDIA_TYPE, responses
+from serving.problems import MEDIA_TYPE, check, responses
+from serving.wire import encode
 from streaming.events import Identifier
+
+if TYPE_CHECKING:
+    from serving.access.callers import Caller
+    from serving.parts import Parts
 
 router = APIRouter(tags=["events"], route_class=GuardedRoute)
 
@@ -57,6 +64,20 @@ _BODY: Final[dict[str, Any]] = {
         },
     }
 }
+_NAME: Final = "idempotency-key"
+_IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(Identifier)
+_NAMED: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": _NAME,
+            "in": "header",
+            "required": False,
+            "description": "Names this request: sent again within a day with the same body, its answer is the first "
+            "one.",
+            "schema": _IDENTIFIER.json_schema(),
+        }
+    ]
+}
 _REJECTED: Final[dict[str, Any]] = {
     "model": IngestAnswer,
     "description": "No event is valid: the same answer with the reasons. Or the body is no JSON: a problem.",
@@ -94,36 +115,27 @@ async def read_body(request: Request) -> bytes:
     status_code=HTTPStatus.ACCEPTED,
     summary="Send events",
     response_description="At least one event is safe; each has its verdict.",
+    response_model=IngestAnswer,
     responses={**responses(400, 408, 409, 413, 503), 422: _REJECTED},
-    openapi_extra=_BODY | needs(Scope.INGEST),
-    response_model_exclude_none=True,
+    openapi_extra=_BODY | _NAMED | needs(Scope.INGEST),
 )
-async def send_events(
-    api: Api,
-    asker: Asker,
-    body: Annotated[bytes, Depends(read_body)],
-    request: Request,
-    response: Response,
-    idempotency_key: Annotated[
-        Identifier | None,
-        Header(
-            description="Names this request: sent again within a day with the same body, its answer is the first one."
-        ),
-    ] = None,
-) -> IngestAnswer:
+@direct
+async def send_events(request: Request) -> Response:
     """Take one event or a batch, and answer each with a verdict.
 
     `accepted` means that the broker has acknowledged the event, `spooled` that it is on disk here and will be sent
     under the same event id. An event may be sent again at any time: it is stored once. On 503 nothing is lost if
     the whole request is sent again.
     """
+    api: Parts = request.app.state.parts
+    asker: Caller = request.scope["caller"]
+    name = request.headers.get(_NAME)
+    if name is not None:
+        check(_IDENTIFIER, name, "header", _NAME)
+    body = await read_body(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    answer = await api.replies.once(
-        idempotency_key,
-        asker,
-        body,
-        lambda: api.ingest.take(split_lines(body) if kind in _LINES else split(body), asker),
-    )
-    if answer.accepted + answer.spooled == 0:
-        response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
-    return answer
+    read = edge.read_lines if kind in _LINES else edge.read_body
+    answer = await api.replies.once(name, asker, body, lambda: api.ingest.take(read(body, datetime.now(UTC)), asker))
+    refused = answer.accepted + answer.spooled == 0
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.ACCEPTED
+    return Response(encode(answer), status, media_type="application/json")

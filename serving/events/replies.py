@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from fastapi.exceptions import HTTPException
-from pydantic import BaseModel
 
-from serving.events.schemas import IngestAnswer
+from serving.events.service import ANSWER
+from serving.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from serving.cache import Cache
 
 
-class _Kept(BaseModel):
+class _Kept(msgspec.Struct):
     body: str
-    answer: IngestAnswer
+    answer: ANSWER
+
+
+_decode: Final = msgspec.json.Decoder(_Kept).decode
 
 
 class Replies:
@@ -33,9 +37,7 @@ class Replies:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    async def once(
-        self, name: str | None, asker: Caller, body: bytes, carry_out: Callable[[], Awaitable[IngestAnswer]]
-    ) -> IngestAnswer:
+    async def once(self, name: str | None, asker: Caller, body: bytes, carry_out: Callable[[], Awaitable[Any]]) -> Any:
         """Return the answer that was given under this name, or carry the request out and keep its answer.
 
         Args:
@@ -51,12 +53,12 @@ class Replies:
             return await carry_out()
         digest, place = hashlib.sha256(body).hexdigest(), f"{asker.key_id}:{name}"
         if (found := await self._cache.reply(place)) is not None:
-            kept = _Kept.model_validate_json(found)
+            kept = _decode(found)
             if kept.body != digest:
                 raise HTTPException(HTTPStatus.CONFLICT, "another request had this Idempotency-Key: give each its own")
             return kept.answer
         answer = await carry_out()
         # What only waits on a disk here may be told better the next time.
         if not answer.spooled:
-            await self._cache.keep_reply(place, _Kept(body=digest, answer=answer).model_dump_json().encode())
+            await self._cache.keep_reply(place, encode(_Kept(digest, answer)))
         return answer

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from collections import Counter as Counts
+from typing import TYPE_CHECKING, Any, Final, cast
 
+import msgspec
 import structlog
 
-from serving.events.edge import Refusal, read
+from serving.events.edge import Refusal
 from serving.events.schemas import EventResult, IngestAnswer, Verdict
 from serving.spool import Spooled
+from serving.wire import encode, written
 from streaming.errors import UnavailableError
-from streaming.events import EVENT_MODELS, Event
-from streaming.outgoing import Outgoing, address
-from streaming.topics import event_topic, topics
+from streaming.outgoing import SENT, Outgoing, address
+from streaming.topics import event_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from msgspec import Raw
+    from collections.abc import Callable, Sequence
 
     from serving.access.callers import Caller
     from serving.cache import Cache
@@ -29,6 +28,12 @@ if TYPE_CHECKING:
     from serving.plays.feed import Feed
     from serving.privacy.choices import Choices
     from serving.spool import Spool
+    from streaming.outgoing import Sent
+
+ANSWER: Final = written(IngestAnswer)
+RESULT: Final = written(EventResult)
+
+_decode: Final = cast("Callable[[bytes], Sent]", msgspec.json.Decoder(SENT).decode)
 
 _PAGE: Final = 500
 _DRAIN_SECONDS: Final = 0.5
@@ -113,10 +118,7 @@ class Outbox:
             if spooled.mapped:
                 messages[spooled.seq] = Outgoing(spooled.topic, spooled.key, spooled.value, spooled.event_id or "")
             elif listener_id := known.get(spooled.key):
-                kind = topics()[spooled.topic].event_type
-                if kind is not None:
-                    event = EVENT_MODELS[kind].model_validate_json(spooled.value)
-                    messages[spooled.seq] = address(event, listener_id)
+                messages[spooled.seq] = address(_decode(spooled.value), listener_id)
             elif complete:
                 unwanted.append(spooled.seq)
         return messages, unwanted
@@ -135,73 +137,69 @@ class Ingest:
         self._cache = cache
         self._metrics = metrics
 
-    async def take(self, parts: Sequence[bytes | Raw], asker: Caller) -> IngestAnswer:
-        """Return the verdicts on a request's events.
+    async def take(self, found: Sequence[Sent | Refusal], asker: Caller) -> Any:
+        """Return the verdicts on a request's events, an `IngestAnswer` as it is written.
 
         Args:
-            parts: each event's JSON.
+            found: each event as it was read.
             asker: whose events they may be.
 
         Raises:
             UnavailableError: events could be kept nowhere; the request is to be sent again.
         """
-        now = datetime.now(UTC)
-        results: list[EventResult] = []
-        events: dict[int, Event] = {}
-        for index, part in enumerate(parts):
-            match read(part, now):
-                case Refusal() as refusal:
-                    results.append(_rejected(index, refusal))
-                case Event() as event if not asker.owns(event.user_id):
-                    results.append(_rejected(index, _NOT_YOURS))
-                case Event() as event:
-                    events[index] = event
+        results: list[Any] = [None] * len(found)
+        events: dict[int, Sent] = {}
+        for index, each in enumerate(found):
+            if isinstance(each, Refusal):
+                results[index] = _rejected(index, each)
+            elif asker.owns(each.user_id):
+                events[index] = each
+            else:
+                results[index] = _rejected(index, _NOT_YOURS)
         if events:
-            results += await self._keep(events)
-            results.sort(key=lambda result: result.index)
-        self._metrics.ingest((_topic(events.get(result.index)), result.verdict) for result in results)
-        counts: dict[Verdict, int] = {"accepted": 0, "spooled": 0, "rejected": 0}
-        for result in results:
-            counts[result.verdict] += 1
-        return IngestAnswer(
+            await self._keep(events, results)
+        # An event that was refused for what it is belongs to no topic.
+        self._metrics.ingest(
+            [(_topic(events[each.index]) if each.index in events else "none", each.verdict) for each in results]
+        )
+        counts = Counts(each.verdict for each in results)
+        return ANSWER(
             accepted=counts["accepted"], spooled=counts["spooled"], rejected=counts["rejected"], results=results
         )
 
-    async def _keep(self, events: dict[int, Event]) -> list[EventResult]:
-        known, complete = await self._identity.resolve((e.user_id for e in events.values()), create=True)
-        messages = {
-            i: address(e, known[e.user_id])
-            for i, e in events.items()
-            if e.user_id in known and not self._choices.has_paused(known[e.user_id])
-        }
-        left = {i: e for i, e in events.items() if i not in messages}
-        strangers = {i: e for i, e in left.items() if not complete and e.user_id not in known}
-        waiting = [_unaddressed(event) for event in strangers.values()]
-        sent = await self._outbox.put(list(messages.values()), waiting=waiting)
+    async def _keep(self, events: dict[int, Sent], results: list[Any]) -> None:
+        """Make events safe and put the verdict on each into its place."""
+        known, complete = await self._identity.resolve([event.user_id for event in events.values()], create=True)
+        messages: dict[int, Outgoing] = {}
+        strangers: dict[int, Spooled] = {}
+        for index, event in events.items():
+            listener_id = known.get(event.user_id)
+            if listener_id is not None and not self._choices.has_paused(listener_id):
+                messages[index] = address(event, listener_id)
+            elif listener_id is None and not complete:
+                strangers[index] = _unaddressed(event)
+                results[index] = RESULT(index=index, verdict="spooled", event_id=event.event_id)
+            else:
+                results[index] = _rejected(index, _NOT_WANTED)
+        sent = await self._outbox.put(list(messages.values()), waiting=list(strangers.values()))
         accepted = [message.event_id for message, done in zip(messages.values(), sent, strict=True) if done]
-        hints = await self._cache.mark_seen(accepted) if accepted else None
-        marks = iter(hints or ())
-        results = [_rejected(index, _NOT_WANTED) for index in left if index not in strangers]
+        marks = iter((await self._cache.mark_seen(accepted) if accepted else None) or ())
         for (index, message), done in zip(messages.items(), sent, strict=True):
             verdict: Verdict = "accepted" if done else "spooled"
             duplicate = next(marks, None) if done else None
             if not duplicate:
-                self._feed.publish(message.key, events[index], message.event_id)
-            results.append(EventResult(index=index, verdict=verdict, event_id=message.event_id, duplicate=duplicate))
-        return results + [
-            EventResult(index=index, verdict="spooled", event_id=event.event_id) for index, event in strangers.items()
-        ]
+                self._feed.publish(events[index])
+            results[index] = RESULT(index=index, verdict=verdict, event_id=message.event_id, duplicate=duplicate)
 
 
-def _rejected(index: int, refusal: Refusal) -> EventResult:
-    return EventResult(index=index, verdict="rejected", field=refusal.field, error=refusal.error, valid=refusal.valid)
+def _rejected(index: int, refusal: Refusal) -> Any:
+    return RESULT(index=index, verdict="rejected", field=refusal.field, error=refusal.error, valid=refusal.valid)
 
 
-def _topic(event: Event | None) -> str:
-    return "none" if event is None else event_topic(event.event_type).name
+def _topic(event: Sent) -> str:
+    return event_topic(event.event_type).name
 
 
-def _unaddressed(event: Event) -> Spooled:
+def _unaddressed(event: Sent) -> Spooled:
     """An event whose listener is not known yet: kept under the client's user id until the identity store answers."""
-    value = event.model_dump_json(exclude_none=True).encode()
-    return Spooled(event_topic(event.event_type).name, False, event.event_id, event.user_id, value)  # noqa: FBT003
+    return Spooled(_topic(event), False, event.event_id, event.user_id, encode(event))  # noqa: FBT003

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
@@ -12,6 +13,7 @@ from music_assets.keys import Scope
 from music_assets.sources.plays import Play
 from serving.access.callers import Caller
 from serving.access.rules import Asker, GuardedRoute, needs
+from serving.events.edge import read
 from serving.events.endpoints import read_body
 from serving.listenbrainz import service
 from serving.parts import Api
@@ -100,7 +102,8 @@ async def _take(api: Api, asker: Caller, made: list[Play]) -> None:
     # The names go first: a chart that knows the play knows what it is called.
     if fresh := service.unknown_items(made, api.names.value):
         await api.outbox.put(fresh)
-    answer = await api.ingest.take(service.events(made), asker)
+    now = datetime.now(UTC)
+    answer = await api.ingest.take([read(event, now) for event in service.events(made)], asker)
     refused = next((each.error for each in answer.results if each.error is not None), None)
     if refused is not None:
         raise HTTPException(HTTPStatus.BAD_REQUEST, refused)

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from serving.lately import keep
 from streaming.errors import UnavailableError
-from streaming.events import EventType, ListenEvent
+from streaming.events import EventType
 from streaming.features import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from serving.cache import Cache
-    from streaming.events import Event
     from streaming.features import Features
+    from streaming.outgoing import Sent
 
 MOST: Final = 200
 """Streams of this process at once."""
@@ -100,10 +100,10 @@ class Feed:
             if not watched.streams and self._watched.get(listener_id) is watched:
                 del self._watched[listener_id]
 
-    def publish(self, listener_id: str, event: Event, event_id: str | None) -> None:
-        """Tell of an event that was accepted, if it is a play of somebody who is watched."""
-        if (watched := self._watched.get(listener_id)) is not None and isinstance(event, ListenEvent):
-            _tell(watched, Heard(event.item_id, event.timestamp, event_id, event.ms_played, event.source))
+    def publish(self, event: Sent) -> None:
+        """Tell of an event that was addressed and accepted, if it is a play of somebody who is watched."""
+        if (watched := self._watched.get(event.user_id)) is not None and event.event_type is EventType.LISTEN:
+            _tell(watched, Heard(event.item_id, event.timestamp, event.event_id, event.ms_played, event.source))
 
     def end(self, listener_id: str) -> None:
         """End the streams of a listener who was erased or pauses."""

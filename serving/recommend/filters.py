@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from fastapi import Query
+from pydantic import BaseModel, Field
 
 from streaming.errors import ContractError
-from streaming.events import ItemKind
+from streaming.events import Identifier, ItemKind
 
 if TYPE_CHECKING:
     from serving.catalog import Detail
@@ -41,21 +41,40 @@ class Wanted:
 ANYTHING: Final = Wanted()
 
 
-async def read_wanted(
-    genre: Annotated[
-        str | None, Query(min_length=1, max_length=100, description="Only items of this genre, or of an artist of it.")
-    ] = None,
-    year_from: Annotated[int | None, Query(ge=0, le=9999, description="Only items of this year and later.")] = None,
-    year_to: Annotated[int | None, Query(ge=0, le=9999, description="Only items of this year and before.")] = None,
-    kind: Annotated[ItemKind | None, Query(description="Only tracks, artists or albums; absent: all.")] = None,
-) -> Wanted:
-    """Return the conditions of a request.
+class Conditions(BaseModel):
+    """What a request asks of its answer, as its parameters say it."""
 
-    Raises:
-        ContractError: the years are the wrong way round.
-    """
-    if (genre, year_from, year_to, kind) == (None, None, None, None):
-        return ANYTHING
-    if year_from is not None and year_to is not None and year_from > year_to:
-        raise ContractError("out_of_range", "year_to", f"year_to: {year_to} lies before year_from, {year_from}")
-    return Wanted(genre.casefold() if genre else None, year_from, year_to, kind)
+    genre: str | None = Field(
+        None, min_length=1, max_length=100, description="Only items of this genre, or of an artist of it."
+    )
+    year_from: int | None = Field(None, ge=0, le=9999, description="Only items of this year and later.")
+    year_to: int | None = Field(None, ge=0, le=9999, description="Only items of this year and before.")
+    kind: ItemKind | None = Field(None, description="Only tracks, artists or albums; absent: all.")
+    k: int = Field(20, ge=1, le=100, description="How many items, 1 to 100.")
+
+    def wanted(self) -> Wanted:
+        """Return the conditions on an item.
+
+        Raises:
+            ContractError: the years are the wrong way round.
+        """
+        if self.genre is None and self.year_from is None and self.year_to is None and self.kind is None:
+            return ANYTHING
+        if self.year_from is not None and self.year_to is not None and self.year_from > self.year_to:
+            raise ContractError(
+                "out_of_range", "year_to", f"year_to: {self.year_to} lies before year_from, {self.year_from}"
+            )
+        genre = self.genre.casefold() if self.genre else None
+        return Wanted(genre, self.year_from, self.year_to, self.kind)
+
+
+class Asked(Conditions):
+    """The same, and for whom."""
+
+    user_id: Identifier = Field(description="The user, as in the events; an unknown one gets what is popular.")
+
+
+class AskedPlaylist(Conditions):
+    """The same, and in which form."""
+
+    format: Literal["jspf", "m3u"] = Field("jspf", description="JSPF, or extended M3U.")

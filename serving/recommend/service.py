@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import structlog
@@ -15,13 +15,15 @@ from serving.recommend.choice import ANONYMOUS, Choice, Listener
 from serving.recommend.filters import ANYTHING, Wanted
 from serving.recommend.schemas import RecommendationAnswer, RecommendedItem
 from serving.recommend.taste import taste
+from serving.wire import encode, written
 from streaming.errors import UnavailableError
 from streaming.events import RecommendationEvent
 from streaming.outgoing import Outgoing
+from streaming.structs import struct_of
 from streaming.tables import TRENDING_1H
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Set
+    from collections.abc import Callable, Iterable, Mapping, Set
 
     from music_assets.recommender.bundle import Bundle
     from serving.cache import Cache
@@ -48,12 +50,19 @@ _FRESH: Final = timedelta(minutes=TRENDING_1H.stale_after_minutes)
 _log = structlog.get_logger()
 
 
-def listed(items: Iterable[Scored], names: Mapping[str, str]) -> list[RecommendedItem]:
+ANSWER: Final = written(RecommendationAnswer)
+ITEM: Final = written(RecommendedItem)
+EXPOSURE: Final = struct_of(RecommendationEvent, exact=True)
+
+
+def listed(
+    items: Iterable[Scored], names: Mapping[str, str], *, make: Callable[..., RecommendedItem] = RecommendedItem
+) -> list[RecommendedItem]:
     """Return scored items as the API shows them, ranked from 1."""
     return [
-        RecommendedItem(
+        make(
             item_id=item.item_id, name=names.get(item.item_id), rank=rank,
-            score=item.score, reason=item.reason, source=item.source,
+            score=float(item.score), reason=item.reason, source=item.source,
         )
         for rank, item in enumerate(items, start=1)
     ]  # fmt: skip
@@ -67,10 +76,9 @@ class Exposures:
         self._metrics = metrics
         self._running: set[asyncio.Task[None]] = set()
 
-    async def publish(self, event: RecommendationEvent) -> None:
-        """Send an exposure; come back when it is safe or when an answer should wait no longer."""
-        value = event.model_dump_json(exclude_none=True).encode()
-        task = asyncio.create_task(self._put(Outgoing(TOPIC, event.user_id, value, event.event_id)))
+    async def publish(self, event: Any) -> None:
+        """Send an exposure, an `EXPOSURE`; come back when it is safe or when an answer should wait no longer."""
+        task = asyncio.create_task(self._put(Outgoing(TOPIC, event.user_id, encode(event), event.event_id)))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         await asyncio.wait({task}, timeout=_PUBLISH_SECONDS)
@@ -106,8 +114,8 @@ class Recommender:
         self._metrics = metrics
         self._ready = ready
 
-    async def recommend(self, user_id: str, *, k: int, wanted: Wanted = ANYTHING) -> RecommendationAnswer:
-        """Return k recommendations, or as many as there are.
+    async def recommend(self, user_id: str, *, k: int, wanted: Wanted = ANYTHING) -> Any:
+        """Return k recommendations, or as many as there are: a `RecommendationAnswer` as it is written.
 
         Args:
             user_id: as the client names the user.
@@ -135,9 +143,9 @@ class Recommender:
             await self._exposures.publish(_exposure(recommendation_id, listener, turn, choice))
         self._metrics.served(choice.rung)
         version = turn.bundle.version if turn.bundle else None
-        return RecommendationAnswer(
+        return ANSWER(
             recommendation_id=recommendation_id, rung=choice.rung, model_version=version, as_of=choice.as_of,
-            degraded=listener.degraded or version is None, items=listed(choice.items, self._names.value),
+            degraded=listener.degraded or version is None, items=listed(choice.items, self._names.value, make=ITEM),
         )  # fmt: skip
 
     async def _listener(self, user_id: str) -> Listener:
@@ -174,8 +182,8 @@ class Recommender:
         return None
 
 
-def _exposure(recommendation_id: str, listener: Listener, turn: Turn, choice: Choice) -> RecommendationEvent:
-    return RecommendationEvent(
+def _exposure(recommendation_id: str, listener: Listener, turn: Turn, choice: Choice) -> Any:
+    return EXPOSURE(
         event_id=recommendation_id,
         user_id=listener.listener_id,
         timestamp=datetime.now(UTC),

@@ -8,15 +8,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.events.edge import Refusal, read
+from serving.events.edge import Refusal, _examine, read, read_body
+from serving.events.schemas import IngestAnswer
+from serving.events.service import ANSWER, RESULT
+from serving.wire import encode
 from streaming.events import EventType
 from streaming.outgoing import address
 from streaming.parse import parse
-from tests.serving.conftest import running
+from tests.serving.conftest import SEED, running
 
 if TYPE_CHECKING:
     from tests.conftest import MakeSettings
@@ -76,3 +80,40 @@ def test_no_body_ever_breaks_the_api(
             assert (answer.status_code == 202) == (found["rejected"] < size)
 
         check()
+
+
+@settings(max_examples=300, deadline=None)
+@given(EVENT | BROKEN)
+def test_the_quick_reader_takes_what_the_careful_one_takes(event: dict[str, object]) -> None:
+    now, text = datetime.now(UTC), json.dumps(event, ensure_ascii=False).encode()
+    assert read(text, now) == _examine(text, now)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        '"timestamp": "2025-06-01T10:00:00.9999999Z"',
+        '"timestamp": "2025-06-01T10:00Z"',
+        '"user_id": "a\\u0000b"',
+        '"user_id": "a\x7fb"',
+        '"event_type": "rating", "rating": null',
+        '"rating": 3',
+        '"item_id": "a", "item_id": "artist:b"',
+        '"event_type": "view", "event_type": "click"',
+        '"unknown": 1',
+        '"context": ""',
+        '"ms_played": 1.0',
+        '"schema_version": 2',
+    ],
+)
+def test_where_the_readers_could_part_the_careful_one_decides(changed: str) -> None:
+    now = datetime.now(UTC)
+    text = (json.dumps(SEED)[:-1] + f", {changed}}}").encode()
+    assert read(text, now) == _examine(text, now)
+    assert read_body(b"[" + text + b"]", now) == [_examine(text, now)]
+
+
+def test_an_answer_is_written_as_it_is_documented() -> None:
+    result = RESULT(index=0, verdict="accepted", event_id="e", duplicate=False)
+    answer = ANSWER(accepted=1, spooled=0, rejected=0, results=[result])
+    assert IngestAnswer.model_validate_json(encode(answer)).model_dump(exclude_none=True) == json.loads(encode(answer))

@@ -33,7 +33,7 @@ async def test_a_request_can_be_followed_to_its_batch(
         kafka_bootstrap_servers=broker, database_url=database_url, redis_url=redis_url, stream_engine="python"
     )
     app = create_app(settings)
-    tracing.instrument(app, SimpleSpanProcessor(exporter))
+    app.state.trace.record(SimpleSpanProcessor(exporter))
     trace_id = uuid4().hex
     async with app.router.lifespan_context(app):
         # What earlier tests left on the broker has its own traces: only the new messages' batch is looked at.
