@@ -6,6 +6,7 @@ the work. `tests/recommender/test_quick.py` holds both together.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -47,8 +48,8 @@ class Rater(ABC):
     """A model that scores all items for one listener."""
 
     @abstractmethod
-    def score(self, heard: Heard) -> Scores:
-        """Return what the model's own `score` would, in an array that is the caller's."""
+    def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
+        """Return what the model's own `score` would, held in a room, float32, shape (2, items)."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,14 @@ class _Neighbours(Rater):
             weighting=model.weighting,
         )
 
-    def score(self, heard: Heard) -> Scores:
-        return Scores.exact(self.sums(heard))
+    def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
+        self.sum(heard, room[0])
+        return Scores.exact(room[0])
 
-    def sums(self, heard: Heard) -> NDArray[np.float32]:
-        """Return the scores, shape (items,)."""
-        scores = np.empty_like(self.prior)
-        kernels.add_rows(
-            self.prior, self.indptr, self.indices, self.data, heard.columns, heard.weights(self.weighting), scores
-        )
-        return scores
+    def sum(self, heard: Heard, scores: NDArray[np.float32]) -> None:
+        """Fill in the scores, shape (items,)."""
+        weights = heard.weights(self.weighting)
+        kernels.add_rows(self.prior, self.indptr, self.indices, self.data, heard.columns, weights, scores)
 
     def loudest(self, heard: Heard, columns: NDArray[np.int64]) -> list[int | None]:
         weights = heard.weights(self.weighting)
@@ -101,9 +100,9 @@ class _Factors(Rater):
     def of(cls, model: FactorModel) -> _Factors:
         return cls(model, Rounded.of(model.factors), model.prior @ model.factors)
 
-    def score(self, heard: Heard) -> Scores:
+    def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
         listener = self.model.listener(heard.columns, heard.weights(self.model.weighting))
-        return self.rounded.products(listener, self.model.prior, self.crossed)
+        return self.rounded.products(listener, self.model.prior, self.crossed, room[0])
 
 
 @dataclass(frozen=True)
@@ -126,11 +125,12 @@ class _Spectral(Rater):
             near_crossed=np.asarray(model.near.neighbours @ model.outward, dtype=np.float32),
         )
 
-    def score(self, heard: Heard) -> Scores:
+    def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
         weights = heard.weights(self.near.weighting)
         listener = weights @ self.inward[heard.columns]
         crossed = self.prior_crossed + weights @ self.near_crossed[heard.columns]
-        return self.outward.products(listener, self.near.sums(heard), crossed)
+        self.near.sum(heard, room[0])
+        return self.outward.products(listener, room[0], crossed, room[1])
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,9 @@ class _Plain(Rater):
 
     model: FittedModel
 
-    def score(self, heard: Heard) -> Scores:
-        return Scores.exact(self.model.score(one_history(heard.columns, heard.counts, len(self.model.items)))[0])
+    def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
+        room[0] = self.model.score(one_history(heard.columns, heard.counts, len(self.model.items)))[0]
+        return Scores.exact(room[0])
 
 
 def rater(model: FittedModel) -> Rater:
@@ -154,6 +155,13 @@ def rater(model: FittedModel) -> Rater:
     return _Plain(model)
 
 
+class Rooms(threading.local):
+    """Rooms that a thread uses for every answer again: asked of the system anew, they cost more than filling them."""
+
+    def __init__(self, models: int, items: int) -> None:
+        self.each = np.empty((models, 2, items), dtype=np.float32)
+
+
 @dataclass(frozen=True)
 class FirstStage:
     """All models of the first stage.
@@ -162,20 +170,23 @@ class FirstStage:
         raters: one of each model.
         log_popularity: of the items, float32, shape (items,).
         per_model: candidates of each.
+        rooms: one for each rater.
     """
 
     raters: tuple[Rater, ...]
     log_popularity: NDArray[np.float32]
     per_model: int
+    rooms: Rooms
 
     @classmethod
     def of(cls, models: Sequence[FittedModel], *, per_model: int) -> FirstStage:
         """Prepare models; it takes seconds at 50,000 items, and as much memory again as the factors."""
-        return cls(tuple(rater(model) for model in models), np.log1p(models[0].popularity), per_model)
+        popularity, rooms = models[0].popularity, Rooms(len(models), len(models[0].items))
+        return cls(tuple(rater(model) for model in models), np.log1p(popularity), per_model, rooms)
 
     def propose(self, heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the candidates, ascending, and their features, float32, shape (features, candidates)."""
-        rated = [rater.score(heard) for rater in self.raters]
+        rated = [rater.score(heard, room) for rater, room in zip(self.raters, self.rooms.each, strict=True)]
         for scores in rated:
             scores.near[heard.columns] = -np.inf
         columns = np.unique(np.concatenate([scores.best(self.per_model) for scores in rated]))

@@ -98,7 +98,11 @@ class Rounded:
         )  # fmt: skip
 
     def products(
-        self, query: NDArray[np.float32], base: NDArray[np.float32], crossed: NDArray[np.floating[Any]]
+        self,
+        query: NDArray[np.float32],
+        base: NDArray[np.float32],
+        crossed: NDArray[np.floating[Any]],
+        near: NDArray[np.float32],
     ) -> Scores:
         """Return `base` and the products of all items with a query.
 
@@ -106,8 +110,9 @@ class Rounded:
             query: float32, shape (numbers,).
             base: what is added, exact, float32, shape (items,).
             crossed: sum of the vectors, each times its base, shape (numbers,).
+            near: filled with the scores that are near, float32, shape (items,).
         """
-        query, near = kernels.contiguous(query, np.float32), np.empty_like(base)
+        query = kernels.contiguous(query, np.float32)
         kernels.add_products(base, self.codes, self.scale, query, near)
         mean, deviation = self._moments(query.astype(np.float64), base, crossed)
         return Scores(

@@ -160,7 +160,7 @@ def test_rounded_vectors_lead_to_the_exact_best(kind: str, count: int) -> None:
     vectors = sizes(draw)[kind].astype(np.float32)
     base = (draw.random(len(vectors)) * 1e-4).astype(np.float32)
     for query in draw.normal(size=(5, 24)).astype(np.float32):
-        scores = Rounded.of(vectors).products(query, base, base @ vectors)
+        scores = Rounded.of(vectors).products(query, base, base @ vectors, np.empty_like(base))
         found = scores.best(count)
         exact = vectors.astype(np.float64) @ query.astype(np.float64) + base
         assert len(found) == min(count, len(vectors))
