@@ -97,6 +97,6 @@ def test_groups_are_weighed_and_of_what_is_unknown_nothing_is() -> None:
     known = features([("a", "tag", "x", 1), ("b", "tag", "x", 1), ("a", "genre", "y", 1), ("b", "genre", "z", 1)])
     loud, soft = (Content(tag=tag, genre=1.0).features(known, ("a", "b", "c")) for tag in (3.0, 0.1))
     for rows in (loud, soft):
-        np.testing.assert_allclose(np.sqrt(rows.multiply(rows).sum(axis=1)).A1, [1, 1, 0], atol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(rows.toarray(), axis=1), [1, 1, 0], atol=1e-6)
     assert (loud @ loud.T)[0, 1] == pytest.approx(0.9)
     assert (soft @ soft.T)[0, 1] == pytest.approx(0.01 / 1.01, abs=1e-4)
