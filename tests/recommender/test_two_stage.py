@@ -126,7 +126,7 @@ def test_a_signal_that_only_the_future_has_gives_no_gain(world: tuple[Counted, A
     blind[:, 0] = 0
     learnt = Counted(train.items, sparse.csr_matrix(blind, dtype=np.float32))
     learnt.counts.eliminate_zeros()
-    model = stack(learnt, k=K, seconds=2).model
+    model = stack(learnt, k=K, seconds=5).model
     rows = np.flatnonzero(np.diff(sparse.csr_matrix(planted).indptr) > 0)
     assert not (model.recommend(learnt.counts[rows], k=K) == 0).any()
 
