@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from music_assets.recommender.split import Split
 
 SIZE: Final = 2000
-"""Items on the shelf: an answer compares them all with the listener, in some 0.1 ms."""
+"""Items on the shelf: an answer compares them all with the listener, in 0.4 to 1.2 ms of CPU."""
 
 FITTING: Final = 20
 """Items that may be tried on one listener: fewer would be few chances for an item, more would fit less."""
@@ -99,7 +99,8 @@ class Shelf:
         """
         heard, weights = self._weighed(history)
         profile = _profile(self._model.features[heard], weights)
-        length = float(np.linalg.norm(profile))
+        # Not by BLAS: its threads wait longer than they work.
+        length = float(np.sqrt(np.square(profile).sum()))
         if not length:
             return {}
         cosine = np.asarray(self._features @ profile / length, dtype=np.float32)
