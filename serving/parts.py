@@ -119,12 +119,13 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     lake = Lake(settings.storage)
     trending, names, models = trending_view(lake), names_view(lake), Models(settings.model_root, metrics)
     details, search = details_view(lake), search_view(lake)
-    checks = {cache.dependency: cache.check, database.dependency: database.check, broker.dependency: broker.check}
+    checks = {part.dependency: part.check for part in (cache, database, warehouse, broker)}
     health = Health(checks, others=[trending.dependency], models=models, spool=spool)
-    trial = Trial(
-        models, metrics, experiment=settings.trial, share=settings.exploration_share, newcomers=settings.newcomer_share
-    )
     ready = Ready()
+    trial = Trial(
+        models, metrics, ready, experiment=settings.trial, share=settings.exploration_share,
+        newcomers=settings.newcomer_share,
+    )  # fmt: skip
     recommender = Recommender(
         trial, identity=identity, choices=choices, cache=cache, trending=trending, names=names,
         details=details, exposures=exposures, ready=ready, metrics=metrics,

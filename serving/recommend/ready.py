@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from serving.lately import keep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Callable, Mapping, Sequence, Set
 
     from music_assets.recommender.bundle import Bundle
     from music_assets.recommender.scored import Scored
@@ -36,11 +36,31 @@ class Ready:
             exclude: item ids not to return.
         """
         asked = (bundle.version, listener_id, k, hash(tuple(history.items())), frozenset(exclude))
+        return self._once(asked, lambda: bundle.recommend(history, k=k, exclude=exclude))
+
+    def fitting(
+        self, bundle: Bundle, listener_id: str, history: Mapping[str, float], *, exclude: Set[str]
+    ) -> Sequence[Scored]:
+        """Return what of a bundle's shelf fits a history, best first.
+
+        Args:
+            bundle: whose shelf.
+            listener_id: whose history.
+            history: item id to listens.
+            exclude: item ids not to return.
+        """
+        shelf = bundle.shelf
+        if shelf is None:
+            return ()
+        asked = (bundle.version, listener_id, None, hash(tuple(history.items())), frozenset(exclude))
+        return self._once(asked, lambda: list(shelf.fitting(history, exclude=exclude).values()))[0]
+
+    def _once(self, asked: tuple[object, ...], answer: Callable[[], Sequence[Scored]]) -> tuple[Sequence[Scored], bool]:
         found = self._answers.get(asked)
         if found is not None:
             self._answers.move_to_end(asked)
             return found, True
-        found = bundle.recommend(history, k=k, exclude=exclude)
+        found = answer()
         keep(self._answers, asked, found, most=_KEPT)
         return found, False
 

@@ -134,7 +134,7 @@ class Recommender:
         if wanted is ANYTHING:
             self._trial.shadow(turn, choice, listener.history, k=k)
             seed = f"{recommendation_id} {listener.listener_id}"
-            choice = self._trial.explored(choice, turn.bundle, listener.history, hidden, seed=seed)
+            choice = self._trial.explored(choice, turn.bundle, listener, hidden, seed=seed)
         else:
             details = self._details.value
             items = [item for item in choice.items if wanted.takes(item.item_id, details.get(item.item_id))][:k]

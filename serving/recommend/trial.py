@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from music_assets.recommender.exploration import Place
     from music_assets.recommender.scored import Scored
     from serving.metrics import Metrics
+    from serving.recommend.choice import Listener
     from serving.recommend.models import Models
+    from serving.recommend.ready import Ready
 
 _EXPLORED: Final = frozenset({"personal", "popular"})
 """Rungs that a bundle answers: the chart is what it is."""
@@ -37,9 +39,11 @@ class Trial:
     """Deals listeners to bundles as the experiment says, and explores as the setting says."""
 
     def __init__(
-        self, models: Models, metrics: Metrics, *, experiment: Experiment | None, share: float, newcomers: float = 0
-    ) -> None:
+        self, models: Models, metrics: Metrics, ready: Ready, *, experiment: Experiment | None, share: float,
+        newcomers: float = 0,
+    ) -> None:  # fmt: skip
         self._models = models
+        self._ready = ready
         self._metrics = metrics
         self._experiment = experiment
         self._share = share
@@ -59,29 +63,32 @@ class Trial:
         return Turn(bundle=bundle, experiment=self._experiment.name, arm=arm)
 
     def explored(
-        self, choice: Choice, bundle: Bundle | None, history: Mapping[str, float], hidden: Set[str], *, seed: str
+        self, choice: Choice, bundle: Bundle | None, listener: Listener, hidden: Set[str], *, seed: str
     ) -> Choice:
         """Give places of an answer away, with the probabilities written down; the same seed gives the same.
 
         Args:
             choice: the answer as it would be.
             bundle: what answered.
-            history: what the listener heard, which is not tried.
+            listener: what they heard is not tried.
             hidden: items they never want to see.
             seed: of the draw.
         """
         if bundle is None or choice.rung not in _EXPLORED:
             return choice
         shown = {item.item_id: item for item in choice.items}
-        hides = shown.keys() | history.keys() | hidden
+        hides = shown.keys() | listener.history.keys() | hidden
         tail = [item for item in bundle.tail if item not in hides] if self._share > 0 else []
-        shelf = bundle.shelf if self._newcomers > 0 else None
-        fitting = shelf.fitting(history, exclude=hides) if shelf else {}
+        fitting = self._fitting(bundle, listener, hidden) if self._newcomers > 0 else {}
         if not tail and not fitting:
             return choice
         places = explore(list(shown), [Pool(tail, self._share), Pool(list(fitting), self._newcomers)], seed=seed)
         items = [_shown(place, shown, bundle, fitting) for place in places]
         return replace(choice, items=items, propensities=[place.propensity for place in places])
+
+    def _fitting(self, bundle: Bundle, listener: Listener, hidden: Set[str]) -> dict[str, Scored]:
+        found = self._ready.fitting(bundle, listener.listener_id, listener.history, exclude=hidden)
+        return {item.item_id: item for item in found}
 
     def shadow(self, turn: Turn, choice: Choice, history: Mapping[str, float], *, k: int) -> None:
         """Ask the challenger what it would have said, beside the answer, and count how much of it was shown."""

@@ -138,6 +138,7 @@ async def test_a_part_that_stands_still_is_waited_for_by_nobody(stack: Stack, pa
         back = time.monotonic()
         await eventually(lambda: _whole(client), seconds=60)
         recovered = time.monotonic() - back
+        chart = (await client.get("/charts")).json()
     assert part in said["degraded"]
     assert personal["degraded"] is (part == "redis"), "listeners known before need no PostgreSQL"
     assert stats.status_code == (503 if part == "postgres" else 200)
@@ -148,6 +149,7 @@ async def test_a_part_that_stands_still_is_waited_for_by_nobody(stack: Stack, pa
     p99 = {kind: [float(np.quantile(found[kind].seconds, 0.99)) for found in (calm, answers)] for kind in READS}
     assert all(frozen <= before + P99_SECONDS for before, frozen in p99.values()), p99
     assert recovered < 15
+    assert not chart["degraded"]
     delivered = {
         value["event_id"] for _, value in of(stack.settings.bootstrap_servers, "events_listens", {*senders.sent})
     }

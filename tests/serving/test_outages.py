@@ -131,7 +131,7 @@ async def test_all_away_still_keeps_events_and_stays_ready(start: Start) -> None
         await eventually(lambda: not api.parts.health.ready().missing)
         ready = await api.get("/health/ready")
         assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
-        assert set(ready.json()["degraded"]) == {"kafka", "redis", "postgres"}
+        assert set(ready.json()["degraded"]) == {"kafka", "redis", "postgres", "warehouse"}
         assert (await api.get("/recommend", user_id="x")).status_code == 503
         assert (await api.get("/health")).json()["status"] == "degraded"
 

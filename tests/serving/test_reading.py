@@ -103,7 +103,7 @@ async def test_ready_once_everything_was_looked_at(start: Start) -> None:
         health = (await api.get("/health")).json()
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
     assert {name: part["state"] for name, part in health["dependencies"].items()} == {
-        "kafka": "up", "postgres": "up", "redis": "up", "lake": "up",
+        "kafka": "up", "postgres": "up", "redis": "up", "warehouse": "up", "lake": "up",
     }  # fmt: skip
 
 
