@@ -76,10 +76,12 @@ class Trial:
         """
         if bundle is None or choice.rung not in _EXPLORED:
             return choice
-        shown = {item.item_id: item for item in choice.items}
-        hides = shown.keys() | listener.history.keys() | hidden
-        tail = [item for item in bundle.tail if item not in hides] if self._share > 0 else []
         fitting = self._fitting(bundle, listener, hidden) if self._newcomers > 0 else {}
+        shown = {item.item_id: item for item in choice.items}
+        tail: list[str] = []
+        if self._share > 0:
+            hides = shown.keys() | listener.history.keys() | hidden
+            tail = [item for item in bundle.tail if item not in hides]
         if not tail and not fitting:
             return choice
         places = explore(list(shown), [Pool(tail, self._share), Pool(list(fitting), self._newcomers)], seed=seed)

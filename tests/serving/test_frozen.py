@@ -71,11 +71,6 @@ class Stack:
                 each.send_signal(signal.SIGCONT)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture
 def stack(make_settings: MakeSettings, tmp_path: Any) -> Iterator[Stack]:
     settings = make_settings(
