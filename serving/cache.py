@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from redis.exceptions import RedisError
 
 from music_assets.recommender import features
 from serving.dependency import Dependency
+from serving.histories import Kept, read
 from serving.line import Line
 from streaming import online
 from streaming.errors import IntegrityError, UnavailableError
-from streaming.features import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from streaming.features import Features, RecentItem
+    from serving.histories import History
+    from streaming.features import Features
 
 _SEEN_SECONDS: Final = 86_400
 _LISTENER_SECONDS: Final = 7 * 86_400
@@ -67,7 +67,8 @@ class Cache:
     """
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
-        self._line = Line(url, seconds=timeout_seconds)
+        self._kept = Kept()
+        self._line = Line(url, seconds=timeout_seconds, on_changed=self._kept.changed)
         self.dependency = Dependency("redis", (RedisError,))
 
     async def listeners(self, user_ids: Sequence[str]) -> dict[str, str]:
@@ -101,25 +102,25 @@ class Cache:
             return None
         return [bool(each) for each in seen]
 
-    async def history(self, listener_id: str) -> tuple[dict[str, float], list[RecentItem]]:
-        """Return how often a listener heard each item as of the last training, and what they did lately, newest first.
+    async def history(self, listener_id: str) -> History:
+        """Return what a listener heard; asks Redis, with one command, only if that may have changed since.
 
-        One command reads both. What they did lately counts only while the stream stands behind it.
+        What they did lately counts only while the stream stands behind it.
 
         Raises:
             UnavailableError: Redis is away, or what it holds cannot be read.
         """
         with self.dependency.watched():
-            history, lately, epoch = await self._line.mget(
+            if (kept := self._kept.find(listener_id)) is not None:
+                return kept
+            reading = self._kept.expect(listener_id)
+            counts, lately, epoch = await self._line.mget(
                 [features.key(listener_id), online.key(listener_id), online.EPOCH_KEY]
             )
-        try:
-            recent = decode(lately, now=datetime.now(UTC)).recent if epoch else []
-            return features.decode(history), recent
-        except (msgspec.MsgspecError, IntegrityError) as error:
-            raise UnavailableError(
-                "the listener's history in Redis cannot be read; write the features again"
-            ) from error
+        history = read(counts, lately if epoch else None)
+        if self._line.tells_changes:
+            self._kept.keep(listener_id, history, reading, stands=epoch is not None)
+        return history
 
     async def features(self, listener_ids: Sequence[str]) -> list[Features]:
         """Return what listeners did lately, in their order, with one command.

@@ -1,7 +1,7 @@
-"""Sends messages and waits for the broker's word: the one way from a request to a topic.
+"""Sends messages and learns the broker's word on them: the one way from a request to a topic.
 
-The event loop itself serves the acknowledgements, every millisecond while any is due: a thread that waits for them
-would take the interpreter from the loop, and wake it, for each few.
+The event loop itself serves the acknowledgements, from when the first can be there and every other millisecond while
+any is due: a thread that waits for them would take the interpreter from the loop, and wake it, for each few.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 from serving import tracing
 from streaming.errors import UnavailableError
+from streaming.producer import LINGER_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from serving.dependency import Dependency
     from streaming.outgoing import Outgoing
     from streaming.producer import EventProducer
 
 _UNKNOWN: Final = "the broker did not answer in time"
-_POLL_SECONDS: Final = 0.001
+_POLL_SECONDS: Final = 0.002
+_FIRST_SECONDS: Final = LINGER_MS / 1000
+"""No acknowledgement comes sooner: so long the producer gathers."""
 _CLOSE_SECONDS: Final = 10.0
 
 
@@ -55,6 +58,7 @@ class Delivery:
         self.broker = broker
         self._timeout_seconds = timeout_seconds
         self._due = 0
+        self._posted: dict[str, Callable[[], None]] = {}
         self._polling: asyncio.TimerHandle | None = None
 
     async def send(self, messages: Sequence[Outgoing], *, extra_seconds: float = 0) -> list[bool]:
@@ -79,6 +83,26 @@ class Delivery:
             self.broker.down(failed)
         return [error is None for error in countdown.errors]
 
+    def post(self, message: Outgoing, *, on_failed: Callable[[Outgoing], None]) -> None:
+        """Queue a message that nobody waits for.
+
+        Args:
+            message: what to send.
+            on_failed: called with it when the broker did not acknowledge it; it can still arrive, so it must be sent
+                again only under its event id.
+        """
+
+        def told(error: str | None) -> None:
+            del self._posted[message.event_id]
+            if error is None:
+                self.broker.up()
+            else:
+                self.broker.down(error)
+                on_failed(message)
+
+        self._posted[message.event_id] = partial(on_failed, message)
+        self._queue(message, tracing.headers(), told)
+
     async def close(self) -> int:
         """Wait for what is due and end the producer; return how many messages are left."""
         try:
@@ -89,27 +113,34 @@ class Delivery:
             pass
         if self._polling is not None:
             self._polling.cancel()
+        for failed in self._posted.values():
+            failed()
         return self._producer.close(0)
 
     def _sent(self, messages: Sequence[Outgoing]) -> _Countdown:
         """Queue messages and see to it that their acknowledgements are served."""
         countdown, headers = _Countdown(len(messages)), tracing.headers()
         for index, message in enumerate(messages):
-            try:
-                self._producer.send(
-                    message.topic, key=message.key, value=message.value, headers=headers,
-                    on_done=partial(self._told, countdown, index),
-                )  # fmt: skip
-                self._due += 1
-            except UnavailableError as error:
-                countdown.done(index, str(error))
-        if self._polling is None:
-            self._poll()
+            self._queue(message, headers, partial(countdown.done, index))
         return countdown
 
-    def _told(self, countdown: _Countdown, index: int, error: str | None) -> None:
+    def _queue(self, message: Outgoing, headers: dict[str, bytes], told: Callable[[str | None], None]) -> None:
+        try:
+            self._producer.send(
+                message.topic, key=message.key, value=message.value, headers=headers, on_done=partial(self._done, told)
+            )
+        except UnavailableError as error:
+            # As much waits as may: what has come of it makes room for the next.
+            self._producer.poll()
+            told(str(error))
+            return
+        self._due += 1
+        if self._polling is None:
+            self._polling = asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._poll)
+
+    def _done(self, told: Callable[[str | None], None], error: str | None) -> None:
         self._due -= 1
-        countdown.done(index, error)
+        told(error)
 
     def _poll(self) -> None:
         self._producer.poll()

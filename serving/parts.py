@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 _TRENDING_SECONDS: Final = 2.0
 _NAMES_SECONDS: Final = 5.0
-_LAST_EXPOSURES_SECONDS: Final = 5.0
 _CANCEL_SECONDS: Final = 0.5
 
 
@@ -147,8 +146,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
             operator=Operator(Held(), Redrives(database)),
             plays=Plays(warehouse, privacy, cache, names=names, details=details),
         )  # fmt: skip
-    await exposures.finish(_LAST_EXPOSURES_SECONDS)
     await delivery.close()
+    await outbox.settle()
     await spool.close()
     await keys.used.flush()
     await sessions.used.flush()

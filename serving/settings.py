@@ -63,7 +63,7 @@ class Settings(music_settings.Settings):
         "", description="OpenTelemetry collector, such as http://127.0.0.1:4318; empty: no traces leave."
     )
     otel_trace_share: float = Field(
-        1, ge=0, le=1, description="Share of the requests that are traced, where the caller has not decided it."
+        0.1, ge=0, le=1, description="Share of the requests that are traced, where the caller has not decided it."
     )
 
     @field_validator("experiment")

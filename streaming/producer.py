@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from confluent_kafka import KafkaError, Message
 
+LINGER_MS: Final = 5
+"""How long messages are gathered before they go to the broker together."""
+
 _POLL_SECONDS: Final = 0.1
 """How long the poll thread waits for acknowledgements at a time: an upper bound of closing, not of delivery."""
 
@@ -35,7 +38,7 @@ def configuration(
         "acks": "all",
         "enable.idempotence": True,
         "compression.type": "lz4",
-        "linger.ms": 5,
+        "linger.ms": LINGER_MS,
         "delivery.timeout.ms": delivery_timeout_ms,
         "queue.buffering.max.messages": queue_messages,
         "allow.auto.create.topics": False,

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 SIDES: Final = ("hello", "hello_same_middleware", "ready_list", "two_stage", "event", "events_of_100", "producer")
 
-_CONNECTIONS: Final = 8
+_CONNECTIONS: Final = 32
+"""A service under load has more than one request at a time in each turn of its loop; all sides alike."""
 _PATIENCE: Final = 60.0
 _BATCH: Final = 100
 _READY_USERS: Final = 200

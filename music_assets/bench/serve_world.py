@@ -19,6 +19,7 @@ from music_assets.recommender.models.spectral import SpectralModel
 from music_assets.recommender.names import FIRST_STAGE, GF_CF, IALS, TWO_STAGE
 from music_assets.recommender.trees import grow
 from music_assets.recommender.two_stage import TwoStage, examples, feature_names
+from streaming import online
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,8 @@ def _make_listeners(
     settings: Settings, names: Sequence[str], catalogue: Sequence[str], draw: np.random.Generator
 ) -> None:
     with psycopg.connect(settings.database) as connection, Redis.from_url(settings.redis) as redis:
+        # As with a stream that runs: without one the API does not trust what the store says of late.
+        redis.set(online.EPOCH_KEY, "bench")
         for start in range(0, len(names), _BATCH):
             found = ensure_listeners(connection, names[start : start + _BATCH])
             pipeline = redis.pipeline(transaction=False)

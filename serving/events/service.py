@@ -56,6 +56,8 @@ class Outbox:
         self._spool = spool
         self._identity = identity
         self._cache = cache
+        self._failed: list[tuple[Outgoing, Callable[[str], None]]] = []
+        self._keeping: asyncio.Task[None] | None = None
 
     async def put(self, messages: Sequence[Outgoing], *, waiting: Sequence[Spooled] = ()) -> list[bool]:
         """Make messages safe and return, for each, whether the broker has it (else the spool).
@@ -68,14 +70,43 @@ class Outbox:
             UnavailableError: neither the broker nor the spool takes them.
         """
         sent = await self._delivery.send(messages) if self._delivery.broker.allows() else [False] * len(messages)
-        left = [
-            Spooled(message.topic, True, message.event_id, message.key, message.value)  # noqa: FBT003 - a record's field
-            for message, done in zip(messages, sent, strict=True)
-            if not done
-        ]
+        left = [_addressed(message) for message, done in zip(messages, sent, strict=True) if not done]
         if left or waiting:
             await self._spool.append([*left, *waiting])
         return sent
+
+    def post(self, message: Outgoing, *, on_lost: Callable[[str], None]) -> None:
+        """Send a message that no answer waits for; what the broker does not take is spooled.
+
+        Args:
+            message: what to send.
+            on_lost: called with the reason when neither takes it.
+        """
+
+        def keep(failed: Outgoing) -> None:
+            self._failed.append((failed, on_lost))
+            if self._keeping is None or self._keeping.done():
+                self._keeping = asyncio.create_task(self._keep_failed())
+
+        if self._delivery.broker.allows():
+            self._delivery.post(message, on_failed=keep)
+        else:
+            keep(message)
+
+    async def settle(self) -> None:
+        """Wait until what was posted and failed is in the spool."""
+        if self._keeping is not None:
+            await self._keeping
+
+    async def _keep_failed(self) -> None:
+        # Together: each transaction of the spool waits for the disk.
+        while failed := self._failed:
+            self._failed = []
+            try:
+                await self._spool.append([_addressed(message) for message, _ in failed])
+            except UnavailableError as error:
+                for _, on_lost in failed:
+                    on_lost(str(error))
 
     async def drain(self) -> None:
         """Send what is spooled, for ever."""
@@ -198,6 +229,10 @@ def _rejected(index: int, refusal: Refusal) -> Any:
 
 def _topic(event: Sent) -> str:
     return event_topic(event.event_type).name
+
+
+def _addressed(message: Outgoing) -> Spooled:
+    return Spooled(message.topic, True, message.event_id, message.key, message.value)  # noqa: FBT003 - a record's field
 
 
 def _unaddressed(event: Sent) -> Spooled:

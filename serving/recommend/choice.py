@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from music_assets.recommender.scored import Scored
+    from serving.histories import History
+    from serving.recommend.listed import Listed
     from serving.recommend.schemas import Rung
 
 ANONYMOUS: Final = "anonymous"
@@ -21,7 +22,7 @@ class Listener:
     """What is known of who asks; `degraded` when something is not known only because a part is away."""
 
     listener_id: str
-    history: Mapping[str, float]
+    history: History
     degraded: bool
 
 
@@ -31,5 +32,5 @@ class Choice:
 
     rung: Rung
     as_of: datetime
-    items: Sequence[Scored]
+    items: Listed
     propensities: Sequence[float] | None = None

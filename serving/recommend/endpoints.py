@@ -75,7 +75,8 @@ async def _answer(api: Parts, user_id: str, asked: Conditions) -> Response:
 async def playlist(api: Api, user_id: User, asked: Annotated[AskedPlaylist, Query()]) -> Response:
     """What `/recommend` would say of tracks, for players; nothing is played here, so a track is named by its id."""
     wanted = replace(asked.wanted(), kind=ItemKind.TRACK)
-    found = await api.recommender.recommend(user_id, k=asked.k, wanted=wanted)
+    answer = await api.recommender.recommend(user_id, k=asked.k, wanted=wanted)
+    found = RecommendationAnswer.model_validate_json(encode(answer))
     names, details = api.names.value, api.details.value
     headers = _NOT_KEPT | {"Content-Disposition": f'attachment; filename="recommended.{asked.format}"'}
     if asked.format == "m3u":

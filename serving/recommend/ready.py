@@ -6,12 +6,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from serving.lately import keep
+from serving.recommend.listed import NONE, Listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence, Set
+    from collections.abc import Callable, Sequence, Set
 
     from music_assets.recommender.bundle import Bundle
     from music_assets.recommender.scored import Scored
+    from serving.histories import History
 
 _KEPT: Final = 5000
 """Answers kept, some 6 KB each with twenty items."""
@@ -21,46 +23,44 @@ class Ready:
     """What bundles answered lately."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[tuple[object, ...], Sequence[Scored]] = OrderedDict()
+        self._answers: OrderedDict[tuple[object, ...], Listed] = OrderedDict()
 
     def recommend(
-        self, bundle: Bundle, listener_id: str, history: Mapping[str, float], *, k: int, exclude: Set[str]
-    ) -> tuple[Sequence[Scored], bool]:
+        self, bundle: Bundle, listener_id: str, history: History, *, k: int, exclude: Set[str]
+    ) -> tuple[Listed, bool]:
         """Return what a bundle recommends, and whether it was ready.
 
         Args:
             bundle: whose answer.
             listener_id: whose history: kept as a part of what is asked, so that two listeners never share an answer.
-            history: item id to listens.
+            history: of the listener.
             k: how many.
             exclude: item ids not to return.
         """
-        asked = (bundle.version, listener_id, k, hash(tuple(history.items())), frozenset(exclude))
-        return self._once(asked, lambda: bundle.recommend(history, k=k, exclude=exclude))
+        asked = (bundle.version, listener_id, k, history.mark, frozenset(exclude))
+        return self._once(asked, lambda: bundle.recommend(history.heard, k=k, exclude=exclude))
 
-    def fitting(
-        self, bundle: Bundle, listener_id: str, history: Mapping[str, float], *, exclude: Set[str]
-    ) -> Sequence[Scored]:
+    def fitting(self, bundle: Bundle, listener_id: str, history: History, *, exclude: Set[str]) -> Listed:
         """Return what of a bundle's shelf fits a history, best first.
 
         Args:
             bundle: whose shelf.
             listener_id: whose history.
-            history: item id to listens.
+            history: of the listener.
             exclude: item ids not to return.
         """
         shelf = bundle.shelf
         if shelf is None:
-            return ()
-        asked = (bundle.version, listener_id, None, hash(tuple(history.items())), frozenset(exclude))
-        return self._once(asked, lambda: list(shelf.fitting(history, exclude=exclude).values()))[0]
+            return NONE
+        asked = (bundle.version, listener_id, None, history.mark, frozenset(exclude))
+        return self._once(asked, lambda: list(shelf.fitting(history.heard, exclude=exclude).values()))[0]
 
-    def _once(self, asked: tuple[object, ...], answer: Callable[[], Sequence[Scored]]) -> tuple[Sequence[Scored], bool]:
+    def _once(self, asked: tuple[object, ...], answer: Callable[[], Sequence[Scored]]) -> tuple[Listed, bool]:
         found = self._answers.get(asked)
         if found is not None:
             self._answers.move_to_end(asked)
             return found, True
-        found = answer()
+        found = Listed(answer())
         keep(self._answers, asked, found, most=_KEPT)
         return found, False
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from music_assets.recommender.exploration import Pool, explore
 from serving.recommend.choice import ANONYMOUS, Choice
+from serving.recommend.listed import Listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
@@ -77,27 +78,27 @@ class Trial:
         if bundle is None or choice.rung not in _EXPLORED:
             return choice
         fitting = self._fitting(bundle, listener, hidden) if self._newcomers > 0 else {}
-        shown = {item.item_id: item for item in choice.items}
+        shown = {item.item_id: item for item in choice.items.items}
         tail: list[str] = []
         if self._share > 0:
-            hides = shown.keys() | listener.history.keys() | hidden
+            hides = shown.keys() | listener.history.heard.keys() | hidden
             tail = [item for item in bundle.tail if item not in hides]
         if not tail and not fitting:
             return choice
         places = explore(list(shown), [Pool(tail, self._share), Pool(list(fitting), self._newcomers)], seed=seed)
         items = [_shown(place, shown, bundle, fitting) for place in places]
-        return replace(choice, items=items, propensities=[place.propensity for place in places])
+        return replace(choice, items=Listed(items), propensities=[place.propensity for place in places])
 
     def _fitting(self, bundle: Bundle, listener: Listener, hidden: Set[str]) -> dict[str, Scored]:
         found = self._ready.fitting(bundle, listener.listener_id, listener.history, exclude=hidden)
-        return {item.item_id: item for item in found}
+        return {item.item_id: item for item in found.items}
 
     def shadow(self, turn: Turn, choice: Choice, history: Mapping[str, float], *, k: int) -> None:
         """Ask the challenger what it would have said, beside the answer, and count how much of it was shown."""
         challenger = self._models.challenger
         if turn.arm != "shadow" or challenger is None or not history:
             return
-        task = asyncio.create_task(self._ask(challenger, {item.item_id for item in choice.items}, history, k))
+        task = asyncio.create_task(self._ask(challenger, {item.item_id for item in choice.items.items}, history, k))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

@@ -11,8 +11,8 @@ from serving.access.rules import GuardedRoute, needs
 from serving.items import ItemPath, wanted_item
 from serving.parts import Api
 from serving.problems import responses
+from serving.recommend.listed import listed
 from serving.recommend.schemas import SimilarAnswer
-from serving.recommend.service import listed
 from streaming.errors import UnavailableError
 
 router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import redis
 
 from music_assets.recommender import bundle, features
 from music_assets.recommender.manifest import MANIFEST
+from serving import delivery
 from streaming.parse import parse
 from tests.fixtures.metrics import sample
 from tests.serving import worlds
@@ -159,6 +161,18 @@ async def test_broker_away_spools_the_exposure_and_answers_soon(start: Start) ->
         await eventually(lambda: api.parts.spool.count == 1)
         [waiting] = await api.parts.spool.page(after=0, size=10)
         assert waiting.event_id == answer.json()["recommendation_id"]
+
+
+async def test_a_stop_spools_what_the_broker_has_not_acknowledged(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_CLOSE_SECONDS", 0.2)
+    async with start(kafka_bootstrap_servers="127.0.0.1:1", produce_timeout_seconds=60) as api:
+        await serves(api, worlds.release(api.parts.settings.model_root))
+        shown = (await api.get("/recommend", user_id="x")).json()["recommendation_id"]
+        path = api.parts.settings.spool_path
+    with sqlite3.connect(path) as left:
+        assert (shown,) in left.execute("select event_id from spooled").fetchall()
 
 
 @pytest.mark.parametrize(
