@@ -34,6 +34,7 @@ from serving.privacy import endpoints as privacy
 from serving.recommend import endpoints as recommend
 from serving.search import endpoints as search
 from serving.session import endpoints as session
+from serving.shortcut import ShortcutMiddleware
 from serving.similar import endpoints as similar
 from serving.stats import endpoints as stats
 from serving.tracing import Trace
@@ -100,6 +101,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION, openapi_tags=_TAGS, lifespan=lifespan, docs_url=None, redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )  # fmt: skip
+    # The last one that is added comes first.
+    app.add_middleware(ShortcutMiddleware, routes=app.router.routes)
     app.add_middleware(EdgeMiddleware, settings=used)
     if used.cors_origins:
         app.add_middleware(
@@ -109,7 +112,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.trace = Trace(used)
     app.add_middleware(MetricsMiddleware, metrics=metrics, trace=app.state.trace)
     problems.install(app)
-    # The routes that are asked most come first: a route costs those behind it the time of its comparison.
     for feature in (
         events, recommend, similar, trending, health, ledger, imports, privacy, charts, stats, search, freshness,
         listenbrainz, session, plays, operator,

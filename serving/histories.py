@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ _MOST_ITEMS: Final = 300_000
 """Items of all histories kept, some 160 bytes each."""
 
 
-class History(NamedTuple):
+class History(msgspec.Struct, frozen=True, gc=False):
     """What a listener heard.
 
     Attributes:

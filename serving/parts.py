@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from fastapi import Depends, Request
 
+from serving import garbage
 from serving.access.callers import KeyRing
 from serving.access.limits import Limiter
 from serving.access.sessions import Sessions
@@ -138,6 +139,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
         details.watch(_NAMES_SECONDS), search.watch(_NAMES_SECONDS), keys.used.watch(), choices.watch(),
         sessions.used.watch(), feed.watch(),
     ):  # fmt: skip
+        garbage.set_aside()
         yield Parts(
             settings=settings, metrics=metrics, lake=lake, spool=spool, models=models, trending=trending, names=names,
             details=details, outbox=outbox, replies=Replies(cache), ingest=ingest, imports=Imports(settings, identity),

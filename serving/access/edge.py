@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from fastapi.exceptions import HTTPException
-from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
 
 from serving import problems
 from serving.access.callers import THIS_MACHINE
 from serving.access.sessions import COOKIE
+from serving.wire import header
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -76,13 +76,12 @@ class EdgeMiddleware:
                 _add_headers(message["headers"], scope["path"], standing)
             await send(message)
 
-        headers = Headers(scope=scope)
         try:
             if self._open:
-                self._check_here(scope["method"], headers)
+                self._check_here(scope)
                 scope["caller"] = THIS_MACHINE
             else:
-                scope["caller"], standing = await self._admit(scope, headers)
+                scope["caller"], standing = await self._admit(scope)
         except HTTPException as error:
             await (await problems.answer(Request(scope), error))(scope, receive, with_headers)
             return
@@ -91,11 +90,12 @@ class EdgeMiddleware:
             return
         await self._app(scope, receive, with_headers)
 
-    async def _admit(self, scope: Scope, headers: Headers) -> tuple[Caller | UnavailableError | None, Standing | None]:
+    async def _admit(self, scope: Scope) -> tuple[Caller | UnavailableError | None, Standing | None]:
         parts: Parts = scope["app"].state.parts
-        scheme, _, text = headers.get("authorization", "").partition(" ")
+        authorization = header(scope, b"authorization")
+        scheme, _, text = (authorization or "").partition(" ")
         key = text if scheme.lower() in _SCHEMES else None
-        cookie = None if "authorization" in headers else cookie_parser(headers.get("cookie", "")).get(COOKIE)
+        cookie = None if authorization is not None else cookie_parser(header(scope, b"cookie") or "").get(COOKIE)
         standing: Standing | None = None
         # Who tries keys is counted before anything is looked up.
         known = parts.keys.knows(key or "") or parts.sessions.knows(cookie or "")
@@ -111,27 +111,27 @@ class EdgeMiddleware:
         if caller is not None and self._settings.api_rate_per_key:
             standing = await parts.limiter.count("key", caller.key_id, self._settings.api_rate_per_key)
         if signed_in is not None and not (standing and standing.exceeded):
-            _check_token(scope, headers, signed_in)
+            _check_token(scope, signed_in)
         return caller, standing
 
-    def _check_here(self, method: str, headers: Headers) -> None:
+    def _check_here(self, scope: Scope) -> None:
         """Refuse what a web page elsewhere makes a browser on this machine send: nobody is asked for a key here."""
-        host = headers.get("host", "")
+        host = header(scope, b"host") or ""
         if not _is_here(host):
             raise HTTPException(
                 HTTPStatus.FORBIDDEN,
                 "without keys the API answers under localhost and 127.0.0.1 only; for other names set API_AUTH=keys",
             )
-        origin = headers.get("origin")
-        if method in _SAFE or origin is None or origin in self._origins or urlsplit(origin).netloc == host:
+        origin = None if scope["method"] in _SAFE else header(scope, b"origin")
+        if origin is None or origin in self._origins or urlsplit(origin).netloc == host:
             return
         raise HTTPException(HTTPStatus.FORBIDDEN, "this page may not change anything here; see API_CORS_ORIGINS")
 
 
-def _check_token(scope: Scope, headers: Headers, signed_in: SignedIn) -> None:
+def _check_token(scope: Scope, signed_in: SignedIn) -> None:
     """Refuse what another page makes a browser send along with the session's cookie."""
     if scope["method"] not in _SAFE and (scope["method"], scope["path"]) != _SIGN_IN:
-        signed_in.check(headers.get("x-csrf-token"))
+        signed_in.check(header(scope, b"x-csrf-token"))
 
 
 @lru_cache(maxsize=64)

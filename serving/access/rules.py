@@ -6,7 +6,7 @@ is nothing for a key of one person, or `OPEN`. A route that says nothing needs `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from music_assets.keys import Scope
 from serving.access.callers import THIS_MACHINE, Caller
@@ -56,6 +57,7 @@ Asker = Annotated[Caller, Depends(caller_of)]
 """For handlers that must know who asks."""
 
 
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 E = TypeVar("E", bound="Callable[..., Coroutine[Any, Any, Response]]")
 _DIRECT: Final[set[Callable[..., Any]]] = set()
 
@@ -70,7 +72,7 @@ def direct(endpoint: E) -> E:
     return endpoint
 
 
-def _handler(endpoint: Callable[..., Coroutine[Any, Any, Response]]) -> Callable[..., Coroutine[Any, Any, Response]]:
+def _handler(endpoint: Callable[..., Coroutine[Any, Any, Response]]) -> Handler:
     model = get_type_hints(endpoint).get("asked")
     if model is None:
         return endpoint
@@ -86,7 +88,7 @@ def _handler(endpoint: Callable[..., Coroutine[Any, Any, Response]]) -> Callable
 class GuardedRoute(APIRoute):
     """A route whose handler runs only for who may ask."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         """Return the handler behind its guard."""
         handle = _handler(self.endpoint) if self.endpoint in _DIRECT else super().get_route_handler()
         declared = self.openapi_extra or {}
@@ -115,6 +117,16 @@ class GuardedRoute(APIRoute):
             return await handle(request)
 
         return guarded
+
+
+def direct_handlers(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], tuple[APIRoute, Handler]]:
+    """Return the `direct` routes with a fixed path, by method and path, each with its handler behind its guard."""
+    return {
+        (method, route.path): (route, route.get_route_handler())
+        for route in routes
+        if isinstance(route, GuardedRoute) and route.endpoint in _DIRECT and not route.param_convertors
+        for method in route.methods or ()
+    }
 
 
 def _check_person(request: Request, caller: Caller, *, whole: bool) -> None:

@@ -17,7 +17,7 @@ from serving.events import edge
 from serving.events.edge import MAX_BATCH
 from serving.events.schemas import IngestAnswer
 from serving.problems import MEDIA_TYPE, check, responses
-from serving.wire import encode
+from serving.wire import encode, header
 from streaming.events import Identifier
 
 if TYPE_CHECKING:
@@ -129,11 +129,11 @@ async def send_events(request: Request) -> Response:
     """
     api: Parts = request.app.state.parts
     asker: Caller = request.scope["caller"]
-    name = request.headers.get(_NAME)
+    name = header(request.scope, _NAME.encode())
     if name is not None:
         check(_IDENTIFIER, name, "header", _NAME)
     body = await read_body(request)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = (header(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
     read = edge.read_lines if kind in _LINES else edge.read_body
     answer = await api.replies.once(name, asker, body, lambda: api.ingest.take(read(body, datetime.now(UTC)), asker))
     refused = answer.accepted + answer.spooled == 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,7 +18,7 @@ POPULARITY: Final = "popularity"
 _ITEM: Final = written(RecommendedItem)
 
 
-class Exposed(NamedTuple):
+class Exposed(msgspec.Struct, frozen=True, gc=False):
     """Three lists of an exposure, item by item, as JSON."""
 
     item_ids: msgspec.Raw
@@ -27,17 +26,15 @@ class Exposed(NamedTuple):
     reasons: msgspec.Raw
 
 
-class Listed:
+class Listed(msgspec.Struct, gc=False):
     """Items, best first."""
 
-    def __init__(self, items: Iterable[Scored]) -> None:
-        self.items = tuple(items)
-        self._shown: tuple[Mapping[str, str], msgspec.Raw] | None = None
+    items: tuple[Scored, ...]
+    _exposed: Exposed | None = None
+    _shown: msgspec.Raw | None = None
+    _names: Any = None
 
-    def __bool__(self) -> bool:
-        return bool(self.items)
-
-    @cached_property
+    @property
     def is_personal(self) -> bool:
         """Whether there is more in it than what popularity filled up, which says nothing about a listener."""
         return any(item.source != POPULARITY for item in self.items)
@@ -48,18 +45,19 @@ class Listed:
         Args:
             names: of all items; another mapping, not a changed one, once they are others.
         """
-        if self._shown is None or self._shown[0] is not names:
-            self._shown = names, msgspec.Raw(encode(listed(self.items, names, make=_ITEM)))
-        return self._shown[1]
+        if self._shown is None or self._names is not names:
+            self._names, self._shown = names, msgspec.Raw(encode(listed(self.items, names, make=_ITEM)))
+        return self._shown
 
-    @cached_property
     def exposed(self) -> Exposed:
-        """What an exposure tells of them."""
-        return Exposed(
-            msgspec.Raw(encode([item.item_id for item in self.items])),
-            msgspec.Raw(encode([item.source for item in self.items])),
-            msgspec.Raw(encode([item.reason for item in self.items])),
-        )
+        """Return what an exposure tells of them."""
+        if self._exposed is None:
+            self._exposed = Exposed(
+                msgspec.Raw(encode([item.item_id for item in self.items])),
+                msgspec.Raw(encode([item.source for item in self.items])),
+                msgspec.Raw(encode([item.reason for item in self.items])),
+            )
+        return self._exposed
 
 
 NONE: Final = Listed(())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from music_assets.recommender import bundle
+from serving import garbage
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Models:
 
     async def refresh(self) -> None:
         """Follow both pointers once; the last good bundle goes on where the new one does not load."""
-        if await self._champion.refresh() and self.current is not None:
+        changed = await self._champion.refresh()
+        if changed and self.current is not None:
             self._metrics.model(self.current.version)
-        await self._challenger.refresh()
+        if await self._challenger.refresh() or changed:
+            garbage.set_aside()

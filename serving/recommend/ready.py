@@ -60,7 +60,7 @@ class Ready:
         if found is not None:
             self._answers.move_to_end(asked)
             return found, True
-        found = Listed(answer())
+        found = Listed(tuple(answer()))
         keep(self._answers, asked, found, most=_KEPT)
         return found, False
 

@@ -108,8 +108,8 @@ class Recommender:
         else:
             details = self._details.value
             items = [item for item in choice.items.items if wanted.takes(item.item_id, details.get(item.item_id))][:k]
-            choice = replace(choice, items=Listed(items))
-        if choice.items:
+            choice = replace(choice, items=Listed(tuple(items)))
+        if choice.items.items:
             self._exposures.publish(_exposure(recommendation_id, listener, turn, choice))
         self._metrics.served(choice.rung)
         version = turn.bundle.version if turn.bundle else None
@@ -147,20 +147,23 @@ class Recommender:
                 shown = [
                     Scored(row.item_id, row.score, "trending", "among the most played of the last hour") for row in rows
                 ]
-                return Choice(rung="trending", as_of=chart.as_of, items=Listed(shown))
+                return Choice(rung="trending", as_of=chart.as_of, items=Listed(tuple(shown)))
         if bundle is not None and (popular := bundle.popular(k=k, exclude=history.keys() | hidden)):
-            return Choice(rung="popular", as_of=bundle.created_at, items=Listed(popular))
+            return Choice(rung="popular", as_of=bundle.created_at, items=Listed(tuple(popular)))
         return None
 
 
 def _exposure(recommendation_id: str, listener: Listener, turn: Turn, choice: Choice) -> Any:
+    exposed = choice.items.exposed()
     return EXPOSURE(
         event_id=recommendation_id,
         user_id=listener.listener_id,
         timestamp=datetime.now(UTC),
         model_version=turn.bundle.version if turn.bundle else NO_MODEL,
         rung=choice.rung,
-        **choice.items.exposed._asdict(),
+        item_ids=exposed.item_ids,
+        sources=exposed.sources,
+        reasons=exposed.reasons,
         experiment=turn.experiment,
         arm=turn.arm,
         propensities=None if choice.propensities is None else list(choice.propensities),

@@ -87,7 +87,7 @@ class Trial:
             return choice
         places = explore(list(shown), [Pool(tail, self._share), Pool(list(fitting), self._newcomers)], seed=seed)
         items = [_shown(place, shown, bundle, fitting) for place in places]
-        return replace(choice, items=Listed(items), propensities=[place.propensity for place in places])
+        return replace(choice, items=Listed(tuple(items)), propensities=[place.propensity for place in places])
 
     def _fitting(self, bundle: Bundle, listener: Listener, hidden: Set[str]) -> dict[str, Scored]:
         found = self._ready.fitting(bundle, listener.listener_id, listener.history, exclude=hidden)
