@@ -13,12 +13,13 @@ from scipy import sparse
 from music_assets.identity import ensure_listeners
 from music_assets.recommender import bundle, features
 from music_assets.recommender.bundle import Contents
+from music_assets.recommender.examples import examples
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.spectral import SpectralModel
 from music_assets.recommender.names import FIRST_STAGE, GF_CF, IALS, TWO_STAGE
 from music_assets.recommender.trees import grow
-from music_assets.recommender.two_stage import TwoStage, examples, feature_names
+from music_assets.recommender.two_stage import TwoStage, feature_names
 from streaming import online
 
 if TYPE_CHECKING:

@@ -91,17 +91,8 @@ class Interactions:
         row_of = np.full(len(self.users), -1, dtype=np.int64)
         row_of[users] = np.arange(len(users))
         theirs = row_of[self.user] >= 0
-        size = max(len(self.items), 1)
-        pair = row_of[self.user[theirs]] * size + self.item[theirs]
-        pairs, where, counts = np.unique(pair, return_inverse=True, return_counts=True)
-        last = np.full(len(pairs), np.iinfo(np.int64).min)
-        np.maximum.at(last, where, self.time[theirs])
-        row, item = np.divmod(pairs, size)
-        order = np.lexsort((item, -last, row))
-        ends = np.searchsorted(row, np.arange(len(users) + 1))
-        return sparse.csr_matrix(
-            (counts[order].astype(np.float32), item[order], ends), shape=(len(users), len(self.items))
-        )
+        row = row_of[self.user[theirs]]
+        return latest_first(row, self.item[theirs], self.time[theirs], (len(users), len(self.items)))
 
     def before(self, cutoff: int) -> Interactions:
         """Return the listens before a time, with the vocabularies of that time: what came later leaves no trace."""
@@ -173,6 +164,25 @@ class Counted:
         return _listeners(self.counts)
 
 
+def latest_first(row: NDArray[np.int64], item: NDArray[Any], time: NDArray[np.int64], shape: tuple[int, int]) -> Any:
+    """Count listens, each row's items in the order of their last listen, the latest first: CSR float32, not sorted.
+
+    Args:
+        row: per listen.
+        item: per listen.
+        time: per listen, of any origin.
+        shape: rows and items.
+    """
+    size = max(shape[1], 1)
+    pairs, where, counts = np.unique(row * size + item, return_inverse=True, return_counts=True)
+    last = np.full(len(pairs), np.iinfo(np.int64).min)
+    np.maximum.at(last, where, time)
+    row, item = np.divmod(pairs, size)
+    order = np.lexsort((item, -last, row))
+    ends = np.searchsorted(row, np.arange(shape[0] + 1))
+    return sparse.csr_matrix((counts[order].astype(np.float32), item[order], ends), shape=shape)
+
+
 def _listeners(counts: Any) -> NDArray[np.int64]:
     return np.bincount(counts.indices, minlength=counts.shape[1]).astype(np.int64)
 
@@ -183,10 +193,20 @@ def read_listens(connection: psycopg.Connection[Any]) -> Iterator[pa.RecordBatch
 
 
 def read_copy(
-    connection: psycopg.Connection[Any], query: LiteralString, kinds: Mapping[str, pa.DataType]
+    connection: psycopg.Connection[Any],
+    query: LiteralString,
+    kinds: Mapping[str, pa.DataType],
+    given: Mapping[str, Any] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Stream what a `copy (…) to stdout (format csv)` gives as Arrow batches of these columns."""
-    with connection.cursor() as cursor, cursor.copy(query) as copy:
+    """Stream what a `copy (…) to stdout (format csv)` gives as Arrow batches of these columns.
+
+    Args:
+        connection: to the warehouse.
+        query: with `%(name)s` where something is given.
+        kinds: names and types of the columns.
+        given: what stands for the names.
+    """
+    with connection.cursor() as cursor, cursor.copy(query, given) as copy:
         source = io.BufferedReader(_CopyStream(copy), 1 << 20)
         try:
             yield from csv.open_csv(

@@ -20,6 +20,9 @@ _CURVE: Final = 200
 WEEKS: Final = "NDCG week by week"
 """Title of the curves of the backtests."""
 
+PLACES: Final = "Odds of a play by place, beside the first, for items as good"
+"""Title of the curve of what places are worth."""
+
 _STYLE: Final = "font-family='sans-serif' font-size='12'"
 
 

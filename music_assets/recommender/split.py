@@ -31,6 +31,7 @@ class Split:
     Attributes:
         cutoff: first microsecond of the test part.
         train: the listens before it, with the vocabularies of that time.
+        judges: rows of the listeners under test in the listens before the cut-off, ascending, int64.
         history: listens before the cut-off of the listeners under test: CSR, (listeners, train items), float32,
             the latest heard first in each row.
         test: 1 for each item a listener first heard after the cut-off: CSR, (listeners, train items + new items). The
@@ -40,6 +41,7 @@ class Split:
 
     cutoff: int
     train: Interactions
+    judges: NDArray[np.int64]
     history: Any
     test: Any
     left_out: int
@@ -90,6 +92,7 @@ def split_at(interactions: Interactions, cutoff: int, *, most: int | None = None
     return Split(
         cutoff=cutoff,
         train=train,
+        judges=judged,
         history=train.latest_first_of(judged),
         test=test,
         left_out=len(interactions.users) - len(able),
@@ -101,8 +104,8 @@ def _new_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (train user, item) of every first listen after the cut-off; unheard items get numbers past the train's."""
     later = interactions.time >= cutoff
-    user = _translate(interactions.users, train.users)[interactions.user[later]]
-    item = _translate(interactions.items, train.items)[interactions.item[later]]
+    user = translate(interactions.users, train.users)[interactions.user[later]]
+    item = translate(interactions.items, train.items)[interactions.item[later]]
     unheard = item < 0
     item[unheard] = len(train.items) + interactions.item[later][unheard]
     size = len(train.items) + len(interactions.items)
@@ -119,7 +122,7 @@ def _distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
 
 
-def _translate(names: tuple[str, ...], target: tuple[str, ...]) -> NDArray[np.int64]:
+def translate(names: tuple[str, ...], target: tuple[str, ...]) -> NDArray[np.int64]:
     """Return for each name its index in the target, or -1."""
     index = {name: position for position, name in enumerate(target)}
     return np.asarray([index.get(name, -1) for name in names], dtype=np.int64)

@@ -14,11 +14,12 @@ import numpy as np
 import structlog
 from scipy import sparse
 
+from music_assets.recommender.examples import Examples, examples
 from music_assets.recommender.interactions import Counted
 from music_assets.recommender.names import STACKED
 from music_assets.recommender.recipes import MAX_JUDGES, Part, recipe
 from music_assets.recommender.trees import grow
-from music_assets.recommender.two_stage import Examples, TwoStage, examples, feature_names
+from music_assets.recommender.two_stage import TwoStage, feature_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

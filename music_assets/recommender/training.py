@@ -16,8 +16,10 @@ import structlog
 from music_assets.recommender import board, bundle, releases
 from music_assets.recommender.ablation import ablation
 from music_assets.recommender.candidates import Candidate, fingerprint, measured, read, save, saved
+from music_assets.recommender.exposures import Exposures
 from music_assets.recommender.files import replaced
 from music_assets.recommender.gate import Champion, Limit, Verdict, in_one, judge, refused
+from music_assets.recommender.hearing import Hearing, challengers, judged_champion
 from music_assets.recommender.interactions import Interactions
 from music_assets.recommender.item_features import ItemFeatures
 from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
@@ -42,6 +44,9 @@ NEEDED: Final = (POPULARITY, EASE)
 _FEATURES: Final = "features"
 """Folder of what is known of the items, below the work folder."""
 
+_EXPOSURES: Final = "exposures"
+"""Folder of what was shown, below the work folder."""
+
 _log: Final = structlog.get_logger()
 
 
@@ -60,25 +65,6 @@ class Outcome:
 
     verdict: Verdict
     version: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Hearing:
-    """What a release is decided on, read once for all who ask to serve.
-
-    Attributes:
-        candidates: recipe to what was trained of it.
-        served: the champion's bundle, if one can be read.
-        listens: all of them.
-        names: item id to what a person calls it.
-        fewer: a person says that the champion's listens are rightly gone.
-    """
-
-    candidates: Mapping[str, Candidate]
-    served: bundle.Bundle | None
-    listens: Interactions
-    names: Mapping[str, str]
-    fewer: bool
 
 
 @dataclass(frozen=True)
@@ -122,11 +108,23 @@ class Workshop:
         with replaced(self._work / _FEATURES) as folder:
             features.save(folder)
 
+    def teaching_time(self) -> tuple[int, int]:
+        """Return from when to when what was shown may teach the ranker, in microseconds since 1970."""
+        listens, cutoff = Interactions.open(self._work / "interactions"), self._cutoff()
+        return cutoff_of(listens.before(cutoff)), cutoff
+
+    def show(self, exposures: Exposures) -> None:
+        """Keep what was shown."""
+        with replaced(self._work / _EXPOSURES) as folder:
+            exposures.save(folder)
+
     def split(self) -> Split:
         """Return those listens split at the cut-off that `prepare` fixed, judged by `MAX_LISTENERS` at most."""
-        listens = self.listens()
-        cutoff = json.loads((self._work / "interactions" / "cutoff.json").read_text("utf-8"))
-        return split_at(listens, cutoff, most=MAX_LISTENERS)
+        return split_at(self.listens(), self._cutoff(), most=MAX_LISTENERS)
+
+    def _cutoff(self) -> int:
+        found: int = json.loads((self._work / "interactions" / "cutoff.json").read_text("utf-8"))
+        return found
 
     def train(self, name: str) -> Candidate:
         """Pick a recipe's settings and fit it, both on the listens before the cut-off; measure it on those after."""
@@ -155,7 +153,7 @@ class Workshop:
         """
         split, candidates = self.split(), self._candidates()
         stages = {name: candidates[name] for name in FIRST_STAGE if name in candidates}
-        found = second_stage(split, stages)
+        found = second_stage(split, stages, Exposures.open(self._work / _EXPOSURES))
         with replaced(self._work / TWO_STAGE) as folder:
             if not isinstance(found, str):
                 save(folder, found)
@@ -165,7 +163,7 @@ class Workshop:
         """Return all candidates and the champion on the same listeners, the best first, and keep them for who asks."""
         candidates = self._candidates()
         judged = {name: candidate.evaluation for name, candidate in candidates.items()}
-        champion = _judged_champion(_challengers(candidates)[0], candidates, self._champion())
+        champion = judged_champion(challengers(candidates)[0], candidates, self._champion())
         if champion:
             judged[f"champion ({champion.name})"] = champion.evaluation
         floor = judged[POPULARITY].ndcg
@@ -186,12 +184,12 @@ class Workshop:
             names: item id to what a person calls it.
             accept_fewer_listens: a person says that the champion's listens are rightly gone.
         """
-        hearing = _Hearing(
+        hearing = Hearing(
             candidates=self._candidates(), served=self._champion(), listens=self.listens(), names=names,
             fewer=accept_fewer_listens,
         )  # fmt: skip
         verdicts, version = [], None
-        for challenger in _challengers(hearing.candidates):
+        for challenger in challengers(hearing.candidates):
             verdict, version = self._asked(challenger, hearing)
             verdicts.append(verdict)
             if version is not None:
@@ -206,9 +204,9 @@ class Workshop:
             (folder / "outcome.json").write_text(json.dumps(asdict(outcome)), "utf-8")
         return outcome
 
-    def _asked(self, challenger: Candidate, hearing: _Hearing) -> tuple[Verdict, str | None]:
+    def _asked(self, challenger: Candidate, hearing: Hearing) -> tuple[Verdict, str | None]:
         """Return the gate's word on a challenger, and the version of its refit if it may serve."""
-        champion = _judged_champion(challenger, hearing.candidates, hearing.served)
+        champion = judged_champion(challenger, hearing.candidates, hearing.served)
         floor, limits = hearing.candidates[POPULARITY], self._limits(challenger, champion, hearing)
         verdict = judge(challenger.recipe, challenger.evaluation, floor.evaluation, champion, limits)
         if not verdict.released:
@@ -244,7 +242,7 @@ class Workshop:
             _log.warning("champion_unreadable", version=version, error=str(error))
             return None
 
-    def _limits(self, challenger: Candidate, champion: Champion | None, hearing: _Hearing) -> list[Limit]:
+    def _limits(self, challenger: Candidate, champion: Champion | None, hearing: Hearing) -> list[Limit]:
         floor, served = hearing.candidates[POPULARITY], hearing.served
         opponent = Opponent(name=POPULARITY, evaluation=floor.evaluation)
         if champion is not None and served is not None:
@@ -259,11 +257,11 @@ class Workshop:
             of_withdrawal(self._taken_back(challenger, hearing)),
         ]
 
-    def _taken_back(self, candidate: Candidate, hearing: _Hearing) -> Withdrawal | None:
+    def _taken_back(self, candidate: Candidate, hearing: Hearing) -> Withdrawal | None:
         until = int(hearing.listens.time.max())
         return releases.withdrawn_like(self.root, candidate.recipe, candidate.settings, data_until=until)
 
-    def _refit(self, candidate: Candidate, hearing: _Hearing) -> str:
+    def _refit(self, candidate: Candidate, hearing: Hearing) -> str:
         listens, content = hearing.listens, hearing.candidates.get(CONTENT)
         contents = bundle.Contents(
             model=fitted_again(candidate, listens),
@@ -278,22 +276,3 @@ class Workshop:
             content=stocked(Content(**content.settings), listens) if content else None,
         )
         return bundle.write(self.root, contents)
-
-
-def _challengers(candidates: Mapping[str, Candidate]) -> list[Candidate]:
-    """Return what asks to serve, one after the other; popularity serves where none may and nothing better did."""
-    return [candidates[name] for name in (TWO_STAGE, EASE) if name in candidates]
-
-
-def _judged_champion(
-    challenger: Candidate, candidates: Mapping[str, Candidate], served: bundle.Bundle | None
-) -> Champion | None:
-    """Return the champion as the gate sees it; popularity is compared with in any case and is none."""
-    if served is None or served.contents.recipe == POPULARITY:
-        return None
-    name = served.contents.recipe
-    if name != challenger.recipe and name in candidates:
-        return Champion(name=name, evaluation=candidates[name].evaluation, same_recipe=False)
-    aligned = served.contents.holdout.aligned(challenger.holdout.items)
-    evaluation = measured(aligned, challenger.history, challenger.test)
-    return Champion(name=served.version, evaluation=evaluation, same_recipe=name == challenger.recipe)

@@ -1,4 +1,9 @@
-"""How the trees of the second stage are grown: rounds and objective picked on listeners set apart."""
+"""How the trees of the second stage are grown: rounds and objective picked on listeners set apart.
+
+What was shown teaches what listeners prefer, but also where it stood: the first place is played more whatever stands
+there. What places are worth is learnt first (`music_assets.recommender.places`) and then taken as given, so that the
+trees explain what it leaves open.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import lightgbm
 import numpy as np
 
+from music_assets.recommender.examples import Examples
 from music_assets.recommender.two_stage import SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from music_assets.recommender.two_stage import Examples
+    from numpy.typing import NDArray
+
+    from music_assets.recommender.shown import Shown
 
 _APART: Final = 0.2
 """Share of the listeners that pick rounds and objective."""
@@ -44,7 +52,7 @@ _SHAPES: Final[tuple[dict[str, Any], ...]] = (
     {"objective": "lambdarank", "num_leaves": 7, "learning_rate": 0.05},
     {"objective": "lambdarank", "num_leaves": 31, "learning_rate": 0.03},
 )
-_COMMON: Final[dict[str, Any]] = {
+COMMON: Final[dict[str, Any]] = {
     # Of lambdarank: pairs of which one is placed so high count. At LightGBM's 30, half of a list's candidates never do.
     "lambdarank_truncation_level": 60,
     "min_data_in_leaf": 200,
@@ -80,7 +88,14 @@ class Trees:
     gain: dict[str, float]
 
 
-def grow(examples: Examples, names: Sequence[str], *, k: int, seconds: float = float("inf")) -> Trees:
+def grow(
+    examples: Examples,
+    names: Sequence[str],
+    *,
+    k: int,
+    seconds: float = float("inf"),
+    shown: Shown | None = None,
+) -> Trees:
     """Grow trees that order candidates.
 
     Args:
@@ -89,15 +104,21 @@ def grow(examples: Examples, names: Sequence[str], *, k: int, seconds: float = f
         k: length of the list whose NDCG picks the settings.
         seconds: time for all of it, `_LEAST` at least: fewer listeners take part, and no shape grows longer than its
             share.
+        shown: what was shown to listeners, learnt from as well; then only pairs count, because that one thing is
+            played more often than another can be told from one answer, and how often things are played cannot.
     """
     share = max(seconds, _LEAST) / _GROWTHS
     most = max(share * _PACE / _USUAL_ROUNDS, _FEWEST)
     if most < len(examples.label):
-        _, examples = examples.halves(most / len(examples.label), _SEED + 1)
-    train, apart = examples.halves(_APART, _SEED)
-    tried = [_tried(shape, train, apart, names, _Stop(k, time.monotonic() + share)) for shape in _SHAPES]
+        taken = examples.drawn(most / len(examples.label), _SEED + 1)
+        examples, shown = examples.of(taken), shown and shown.numbered(taken)
+    chosen = examples.drawn(_APART, _SEED)
+    train, apart = examples.of(~chosen), examples.of(chosen)
+    others = shown and shown.without(chosen)
+    shapes = [shape for shape in _SHAPES if shown is None or shape["objective"] == "lambdarank"]
+    tried = [_tried(shape, train, apart, names, _Stop(k, time.monotonic() + share), others) for shape in shapes]
     ndcg, rounds, shape = max(tried, key=lambda each: each[0])
-    booster = lightgbm.train({**_COMMON, **shape, "eval_at": [k]}, _dataset(examples, names), max(rounds, 1))
+    booster = lightgbm.train({**COMMON, **shape, "eval_at": [k]}, _dataset(examples, names, shown), max(rounds, 1))
     gain = booster.feature_importance("gain")
     parts = gain / max(float(np.sum(gain)), 1e-9)
     return Trees(
@@ -133,20 +154,29 @@ def _rivals(apart: Examples, names: Sequence[str], k: int) -> dict[str, float]:
 
 
 def _tried(
-    shape: dict[str, Any], train: Examples, apart: Examples, names: Sequence[str], stop: _Stop
+    shape: dict[str, Any], train: Examples, apart: Examples, names: Sequence[str], stop: _Stop, shown: Shown | None
 ) -> tuple[float, int, dict[str, Any]]:
     booster = lightgbm.train(
-        {**_COMMON, **shape, "eval_at": [stop.k]},
-        _dataset(train, names),
+        {**COMMON, **shape, "eval_at": [stop.k]},
+        _dataset(train, names, shown),
         _ROUNDS,
-        valid_sets=[_dataset(apart, names)],
+        valid_sets=[_dataset(apart, names, None)],
         callbacks=[stop],
     )
     ndcg = apart.ndcg(np.asarray(booster.predict(apart.features, raw_score=True)), stop.k)
     return ndcg, booster.best_iteration, shape
 
 
-def _dataset(examples: Examples, names: Sequence[str]) -> lightgbm.Dataset:
+def _dataset(examples: Examples, names: Sequence[str], shown: Shown | None) -> lightgbm.Dataset:
+    worth: NDArray[np.float64] | None = None
+    if shown is not None:
+        worth = np.concatenate([np.zeros(len(examples.label)), shown.worth])
+        examples = Examples.joined([examples, shown.examples])
     return lightgbm.Dataset(
-        examples.features, examples.label, group=examples.group, feature_name=list(names), free_raw_data=False
+        examples.features,
+        examples.label,
+        group=examples.group,
+        init_score=worth,
+        feature_name=list(names),
+        free_raw_data=False,
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from music_assets.recommender.forest import Forest
 from music_assets.recommender.models.base import FittedModel, Reason, State, placed_below, top
-from music_assets.recommender.models.blocks import each_block, one_blas_thread
+from music_assets.recommender.models.blocks import one_blas_thread
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.session import SessionModel
@@ -75,7 +75,12 @@ def rate(models: Sequence[FittedModel], history: Any) -> list[NDArray[np.float32
 
 
 def propose(
-    rated: Sequence[NDArray[np.float32]], history: Any, popularity: NDArray[np.float32], *, per_model: int
+    rated: Sequence[NDArray[np.float32]],
+    history: Any,
+    popularity: NDArray[np.float32],
+    *,
+    per_model: int,
+    also: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Proposed:
     """Return the union of the models' best for some listeners, nothing heard among them.
 
@@ -84,8 +89,11 @@ def propose(
         history: as there.
         popularity: of the items, shape (items,).
         per_model: candidates of each model.
+        also: rows and columns of unheard items that are candidates whatever the models say.
     """
     chosen = np.zeros(history.shape, dtype=bool)
+    if also is not None:
+        chosen[also] = True
     for scores in rated:
         best = top(scores, per_model)
         rows, places = np.nonzero(best >= 0)
@@ -216,84 +224,6 @@ class TwoStage(FittedModel):
             trees=self.trees,
             per_model=self.per_model,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Candidates with their outcome.
-
-    Attributes:
-        features: float32, shape (candidates, features).
-        label: whether the listener heard it afterwards, int8.
-        group: candidates per listener, int64; their sum is the number of candidates.
-        relevant: items per listener that were heard afterwards, proposed or not, int64.
-    """
-
-    features: NDArray[np.float32]
-    label: NDArray[np.int8]
-    group: NDArray[np.int64]
-    relevant: NDArray[np.int64]
-
-    @classmethod
-    def joined(cls, parts: Sequence[Examples]) -> Examples:
-        """Put examples of several folds together."""
-        return cls(
-            features=np.concatenate([part.features for part in parts]),
-            label=np.concatenate([part.label for part in parts]),
-            group=np.concatenate([part.group for part in parts]),
-            relevant=np.concatenate([part.relevant for part in parts]),
-        )
-
-    def halves(self, share: float, seed: int) -> tuple[Examples, Examples]:
-        """Split by listener: a share apart, the others first."""
-        apart = np.random.default_rng(seed).random(len(self.group)) < share
-        return self._of(~apart), self._of(apart)
-
-    def _of(self, listeners: NDArray[np.bool_]) -> Examples:
-        rows = np.repeat(listeners, self.group)
-        return Examples(
-            features=self.features[rows],
-            label=self.label[rows],
-            group=self.group[listeners],
-            relevant=self.relevant[listeners],
-        )
-
-    def ndcg(self, scores: NDArray[Any], k: int) -> float:
-        """Return the mean NDCG@k of the candidates in the order of scores; equals keep their order."""
-        row = np.repeat(np.arange(len(self.group)), self.group)
-        place = places(scores, row)
-        gains = np.where(place < k, self.label / np.log2(place + 2), 0)
-        ideal = np.concatenate([[1.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])[np.minimum(self.relevant, k)]
-        judged = self.relevant > 0
-        listeners = np.bincount(row, weights=gains, minlength=len(self.group)) / ideal
-        return float(listeners[judged].mean()) if judged.any() else 0.0
-
-
-def examples(models: Sequence[FittedModel], history: Any, test: Any, *, per_model: int = PER_MODEL) -> Examples:
-    """Return what the models propose to listeners, with what was heard of it in a part they have not seen.
-
-    Args:
-        models: fitted without the test part.
-        history: CSR of counts, shape (listeners, items): what the models fold in.
-        test: CSR, the same listeners, non-zero where an item was heard afterwards; more columns are passed over.
-        per_model: candidates of each model.
-    """
-    return Examples.joined(
-        each_block(lambda block: _labelled(models, history[block], test[block], per_model), history.shape[0])
-    )
-
-
-def _labelled(models: Sequence[FittedModel], history: Any, test: Any, per_model: int) -> Examples:
-    found = propose(rate(models, history), history, models[0].popularity, per_model=per_model)
-    heard = np.zeros(history.shape, dtype=bool)
-    rows, columns = test[:, : history.shape[1]].nonzero()
-    heard[rows, columns] = True
-    return Examples(
-        features=found.features,
-        label=heard[found.row, found.column].astype(np.int8),
-        group=np.bincount(found.row, minlength=history.shape[0]).astype(np.int64),
-        relevant=np.diff(test.indptr).astype(np.int64),
-    )
 
 
 def _standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:

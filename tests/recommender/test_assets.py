@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from music_assets.defs.online import assets as online
 from music_assets.defs.online import checks as online_checks
-from music_assets.defs.recommender import assets, checks
+from music_assets.defs.recommender import assets, checks, ranking
 from music_assets.recommender import bundle, features, releases
 from music_assets.resources import PlatformResource
 from tests.recommender.marts import create_marts, plant
@@ -45,7 +45,8 @@ SECOND_STAGE = [
     assets.candidates_rp3beta,
     assets.candidates_item_knn,
     assets.candidates_gf_cf,
-    assets.ranker,
+    ranking.exposures,
+    ranking.ranker,
 ]
 """What is trained beside them every day; most questions here do not need it."""
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from music_assets.recommender.examples import Examples
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.recipes import Part, Recipe, Tuned, sampled
 from music_assets.recommender.stacking import _Plan
 from music_assets.recommender.trees import grow
-from music_assets.recommender.two_stage import Examples, feature_names
+from music_assets.recommender.two_stage import feature_names
 from tests.recommender.worlds import checkerboard, tastes
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from music_assets.recommender.examples import examples
 from music_assets.recommender.files import read_model, save_model
 from music_assets.recommender.interactions import Counted
 from music_assets.recommender.metrics import evaluate
@@ -19,7 +20,7 @@ from music_assets.recommender.models.session import Session
 from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.stacking import FOLDS, Stacked, able_to_judge, folds, stack
 from music_assets.recommender.trees import grow
-from music_assets.recommender.two_stage import TwoStage, examples, feature_names, places, propose, rate
+from music_assets.recommender.two_stage import TwoStage, feature_names, places, propose, rate
 from tests.recommender.worlds import checkerboard, tastes
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def test_the_trees_and_each_model_are_judged_on_the_same_listeners(world: tuple[
 
     trees = grow(found, names, k=K)
 
-    _, apart = found.halves(0.2, 7)
+    apart = found.of(found.drawn(0.2, 7))
     assert trees.rivals == {
         "ease": pytest.approx(apart.ndcg(apart.features[:, names.index("ease_score")], K)),
         "popularity": pytest.approx(apart.ndcg(apart.features[:, names.index("popularity_score")], K)),

@@ -9,7 +9,7 @@ import pydantic
 
 from music_assets.automation import ON_CRON_DAILY, WHEN_CHECKED
 from music_assets.recommender.markdown import table
-from music_assets.recommender.names import CANDIDATES, FIRST_STAGE
+from music_assets.recommender.names import CANDIDATES
 from music_assets.recommender.picture import WEEKS, curves, embedded, gains
 from music_assets.recommender.tracking import Run, Tracker
 from music_assets.resources import PlatformResource
@@ -158,32 +158,6 @@ candidates_bpr = candidate(
 candidates_session = candidate(
     "session", "What is heard soon after what within a session, fitted up to the cut-off: successors per item."
 )
-
-
-@dg.asset(
-    key=["recommender", "ranker"],
-    deps=[["recommender", f"candidates_{name}"] for name in ("popularity", *FIRST_STAGE)],
-    kinds={"lightgbm"},
-    automation_condition=WHEN_CHECKED,
-    group_name="recommender",
-    owners=OWNERS,
-    freshness_policy=DAILY,
-)
-def ranker(platform: PlatformResource) -> dg.MaterializeResult[None]:
-    """Trees that order what the candidates propose, grown on the last listens before the cut-off; they ask to serve."""
-    from music_assets.recommender.training import Workshop
-
-    found = Workshop(platform.settings().model_root).rank()
-    if isinstance(found, str):
-        return dg.MaterializeResult(metadata={"ranks": False, "reason": found})
-    return dg.MaterializeResult(
-        metadata={
-            "ranks": True,
-            **found.evaluation.means(),
-            "settings": dg.MetadataValue.json(found.settings),
-            "test_listeners": found.evaluation.listeners,
-        }
-    )
 
 
 @dg.asset(
