@@ -167,6 +167,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             # The problems of who may not ask, or too often, are those of the edge, not of a handler.
             statuses = (403, 429) if operation.get(SCOPE) == PUBLIC else (401, 403, 429, 503)
+            if "requestBody" in operation:
+                statuses = (400, *statuses)  # bytes that are no text
             for status, described in problems.responses(*statuses).items():
                 operation["responses"].setdefault(str(status), described)
     return schema

@@ -147,22 +147,26 @@ def warehouse(
 @bench.command()
 def serve(
     *,
+    mode: Annotated[str, typer.Option(help="cost, soak or dbt.")] = "cost",
     json: AsJson = False,
-    listeners: Annotated[int, typer.Option(min=1000, help="Listeners with a history.")] = 50_000,
-    items: Annotated[int, typer.Option(min=1000, help="Items of the catalogue.")] = 50_000,
-    repeat: Annotated[int, typer.Option(min=1, help="Timed runs of each side.")] = 5,
-    requests: Annotated[int, typer.Option(min=10, help="Requests of a run; dear sides take a tenth.")] = 5000,
-    rate: Annotated[float, typer.Option(min=1, help="Requests a second of the steady run.")] = 200,
-    seconds: Annotated[float, typer.Option(min=1, max=3000, help="Of the steady run.")] = 20,
-    sides: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    listeners: Annotated[int | None, typer.Option(min=1000, help="Listeners with a history.")] = None,
+    items: Annotated[int | None, typer.Option(min=1000, help="Items of the catalogue.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1, help="Requests a second of a steady run.")] = None,
+    repeat: Annotated[int | None, typer.Option(min=1, help="Of cost: timed runs of each side.")] = None,
+    requests: Annotated[int | None, typer.Option(min=10, help="Of cost: in a run; dear sides take a tenth.")] = None,
+    sides: Annotated[list[str] | None, typer.Option(help="Of cost: only these; may be repeated.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, max=3000, help="Of cost and dbt: of the steady run.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.05, max=55, help="Of soak: how long.")] = None,
+    warm_up_seconds: Annotated[float | None, typer.Option(min=0, help="Of soak: not counted.")] = None,
+    listens: Annotated[int | None, typer.Option(min=1000, help="Of dbt: in the warehouse that is built.")] = None,
 ) -> None:
-    """Measure the API beside a bare FastAPI and a bare producer; exit code 1 when a limit is missed."""
+    """Measure the API: what a request costs beside bare code, memory, and beside a dbt build; exit code 1 on a miss."""
     from music_assets.bench.arena import arena
-    from music_assets.bench.serve import SIDES, Options, run
+    from music_assets.bench.serve_modes import options_of, run
 
-    options = Options(
-        listeners=listeners, items=items, repeat=repeat, requests=requests, rate=rate, seconds=seconds,
-        sides=sides or SIDES,
-    )  # fmt: skip
+    given = {"listeners": listeners, "items": items, "rate": rate, "repeat": repeat, "requests": requests,
+             "sides": sides, "seconds": seconds, "minutes": minutes, "warm_up_seconds": warm_up_seconds,
+             "listens": listens}  # fmt: skip
+    options = options_of(mode, given)
     with arena(settings()) as place:
         _tell(lambda say: run(options, place, say), as_json=json)

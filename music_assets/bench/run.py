@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from music_assets.bench import catchup, latency, scale, soak, throughput
 from music_assets.bench.arena import Arena, arena
+from music_assets.bench.options import filled, named
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def mode_of(name: str) -> Mode:
     Raises:
         ConfigurationError: there is none.
     """
-    if name not in Mode.__members__.values():
-        raise ConfigurationError(f"--mode has no {name!r}; valid: {', '.join(Mode)}")
-    return Mode(name)
+    return named(Mode, name)
 
 
 def options_of(mode: Mode, given: Mapping[str, Any]) -> Options:
@@ -64,22 +62,10 @@ def options_of(mode: Mode, given: Mapping[str, Any]) -> Options:
     Raises:
         ConfigurationError: the mode knows no such option, side or engine.
     """
-    kind = _OPTIONS[mode]
-    named = {name: value for name, value in given.items() if value is not None}
-    known = [field.name for field in fields(kind)]
-    for name in named.keys() - set(known):
-        valid = ", ".join(_flag(each) for each in known)
-        raise ConfigurationError(f"{_flag(name)} does not belong to --mode {mode}; valid: {valid}")
-    for side in named.get("sides", ()):
-        if side not in throughput.SIDES:
-            raise ConfigurationError(f"--sides has no {side!r}; valid: {', '.join(throughput.SIDES)}")
-    if named.get("engine", "spark") not in ENGINES:
-        raise ConfigurationError(f"--engine has no {named['engine']!r}; valid: {', '.join(ENGINES)}")
-    return kind(**named)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    found = filled(_OPTIONS[mode], mode, given, sides=throughput.SIDES)
+    if getattr(found, "engine", "spark") not in ENGINES:
+        raise ConfigurationError(f"--engine has no {given['engine']!r}; valid: {', '.join(ENGINES)}")
+    return found
 
 
 def run(options: Options, settings: Settings, say: Say) -> Report:

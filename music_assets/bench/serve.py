@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Producer
@@ -20,27 +16,17 @@ from music_assets.bench.figures import alternated, ratio, spread
 from music_assets.bench.http_load import Answers, closed, paced, request
 from music_assets.bench.report import Report, Requirement, Rows, number
 from music_assets.bench.sample import Outcome, Sample, cpu_rate, rate, timed
-from music_assets.settings import child_environment
-from music_assets.stack import applications, servers
-from music_assets.stack.parts import Part
-from music_assets.stack.process import free_port, port_is_open, wait_until
-from music_assets.stack.single import running
-from streaming.errors import TimeoutExpiredError, UnavailableError
+from music_assets.bench.serve_place import CONNECTIONS, P99_LIMIT_MS, Place, bare, served
+from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from music_assets.bench.arena import Arena
     from music_assets.settings import Settings
 
 SIDES: Final = ("hello", "hello_same_middleware", "ready_list", "two_stage", "event", "events_of_100", "producer")
 
-_CONNECTIONS: Final = 32
-"""A service under load has more than one request at a time in each turn of its loop; all sides alike."""
-_PATIENCE: Final = 60.0
 _BATCH: Final = 100
 _READY_USERS: Final = 200
-_P99_LIMIT_MS: Final = 25.0
 _PAIRS: Final = (
     ("ready_list", "hello_same_middleware", 0.45, 0.55),
     ("ready_list", "hello", 0.30, None),
@@ -81,14 +67,6 @@ class Side:
     run: Callable[[], Sample]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """A process that answers."""
-
-    port: int
-    pid: int
-
-
 def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
     """Measure.
 
@@ -96,66 +74,15 @@ def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
         MusicError: a part does not start, or answers with errors.
     """
     facts = machine.facts()
-    settings = arena.settings
-    with (
-        running(postgres := servers.postgres(settings), arena.home),
-        running(servers.redis_server(settings), arena.home),
-        _collector() as traces,
-    ):
-        postgres.complete()
-        say(f"filling: {options.listeners:,} listeners, {options.items:,} items")
-        serve_world.fill(settings, listeners=options.listeners, items=options.items)
-        environment = {**child_environment(settings), "OTEL_EXPORTER_OTLP_ENDPOINT": traces}
-        with (
-            running(applications.api(settings), arena.home, environment=environment) as api,
-            running(hello := _hello(), arena.home) as bare,
-        ):
-            places = _Place(port=settings.api_port, pid=api.pid), _Place(port=int(hello.port or 0), pid=bare.pid)
-            sides = _sides(options, settings, *places)
-            _meet(places[0], serve_world.users(options.listeners))
-            samples = _measure(options, [side for side in sides if side.name in options.sides], say)
-            say(f"{options.rate:g} requests a second for {options.seconds:g} s")
-            steady = _steady(options, places[0])
+    with served(arena, listeners=options.listeners, items=options.items, say=say) as api, bare(arena) as hello:
+        sides = [side for side in _sides(options, arena.settings, api, hello) if side.name in options.sides]
+        samples = _measure(options, sides, say)
+        say(f"{options.rate:g} requests a second for {options.seconds:g} s")
+        steady = _steady(options, api)
     return _report(options, facts, samples, steady)
 
 
-def _hello() -> Part:
-    port = free_port()
-    command = (
-        sys.executable, "-m", "uvicorn", "music_assets.bench.hello:app", "--port", str(port), "--loop", "uvloop",
-        "--http", "httptools", "--no-access-log", "--no-server-header", "--log-level", "warning",
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    return Part(
-        name="hello", command=command, ready=lambda: port_is_open(port), port=port, setting="none", address=address
-    )
-
-
-class _Sink(BaseHTTPRequestHandler):
-    """Takes traces and forgets them."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-@contextmanager
-def _collector() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Sink)
-    threading.Thread(target=server.serve_forever, name="traces", daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def _sides(options: Options, settings: Settings, api: _Place, bare: _Place) -> list[Side]:
+def _sides(options: Options, settings: Settings, api: Place, bare: Place) -> list[Side]:
     few = max(options.requests // 10, 1)
     users = serve_world.users(options.listeners)
     asked = iter(range(_READY_USERS, options.listeners))
@@ -186,26 +113,9 @@ def _sides(options: Options, settings: Settings, api: _Place, bare: _Place) -> l
     ]
 
 
-def _meet(api: _Place, users: list[str]) -> None:
-    """Let the API load its model and see every listener once: one that runs for a day knows whom it serves.
-
-    Raises:
-        TimeoutExpiredError: it does not recommend.
-    """
-    one = [request(f"/recommend?user_id={users[0]}")]
-    if not wait_until(lambda: not asyncio.run(closed(api.port, one, count=1, connections=1)).failed, seconds=_PATIENCE):
-        raise TimeoutExpiredError(f"the API recommended nothing within {_PATIENCE:g} s")
-    parts = (users[start : start + _BATCH] for start in range(0, len(users), _BATCH))
-    requests = [
-        request("/events", serve_world.encoded([serve_world.event(-1 - n, user) for n, user in enumerate(part)]))
-        for part in parts
-    ]
-    asyncio.run(closed(api.port, requests, count=len(requests), connections=_CONNECTIONS))
-
-
-def _requests(place: _Place, requests: list[bytes], *, count: int, units: int = 1) -> Sample:
+def _requests(place: Place, requests: list[bytes], *, count: int, units: int = 1) -> Sample:
     def work() -> Outcome:
-        answers = asyncio.run(closed(place.port, requests, count=count, connections=_CONNECTIONS))
+        answers = asyncio.run(closed(place.port, requests, count=count, connections=CONNECTIONS))
         if answers.failed:
             first = requests[0].partition(b" HTTP")[0].decode()
             raise UnavailableError(f"{first}: {answers.failed} requests failed; a refusal is no answer to be timed")
@@ -260,10 +170,10 @@ def _once(side: Side, say: Callable[[str], None], label: str) -> Sample:
     return sample
 
 
-def _steady(options: Options, api: _Place) -> Answers:
+def _steady(options: Options, api: Place) -> Answers:
     users = serve_world.users(options.listeners)[::-1]
     requests = [request(f"/recommend?user_id={name}&k=20") for name in users]
-    return asyncio.run(paced(api.port, requests, rate=options.rate, seconds=options.seconds, connections=32))
+    return asyncio.run(paced(api.port, requests, rate=options.rate, seconds=options.seconds, connections=CONNECTIONS))
 
 
 def _report(options: Options, facts: dict[str, Any], samples: dict[str, list[Sample]], steady: Answers) -> Report:
@@ -275,7 +185,7 @@ def _report(options: Options, facts: dict[str, Any], samples: dict[str, list[Sam
     ]
     requirements += [
         Requirement(
-            name="two_stage p99 in ms", value=took.p99 if took else None, limit=_P99_LIMIT_MS, direction="at most",
+            name="two_stage p99 in ms", value=took.p99 if took else None, limit=P99_LIMIT_MS, direction="at most",
             note=f"at {options.rate:g} requests a second, each from when it was due",
         ),
         Requirement(name="failed requests", value=float(steady.failed), limit=0, direction="at most"),

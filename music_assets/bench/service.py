@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from music_assets.bench.machine import cpu_seconds
+from music_assets.bench.memory import sampled
 from music_assets.settings import child_environment
 from music_assets.stack import applications
-from music_assets.stack.memory import tree_mb
 from music_assets.stack.single import running
 from streaming.errors import TimeoutExpiredError, UnavailableError
 from streaming.lake import Lake
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from music_assets.bench.memory import Curve
     from music_assets.settings import Settings
 
 _GRACE_SECONDS: Final = 120.0
@@ -34,11 +34,11 @@ class Service:
 
     Attributes:
         pid: of its process; Spark's JVM is a child of it.
-        memory: (seconds since its start, MiB of the process tree as the sum of PSS by the program's name).
+        memory: of the process tree since its start.
     """
 
     pid: int
-    memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
+    memory: Curve
 
     @property
     def peak_mb(self) -> float:
@@ -65,23 +65,10 @@ def serving(settings: Settings, folder: Path, *, sample_seconds: float) -> Itera
     """
     part = applications.streams(settings)
     with running(part, folder, environment=child_environment(settings), grace_seconds=_GRACE_SECONDS) as process:
-        service, stop = Service(process.pid), threading.Event()
-        thread = threading.Thread(target=_sample, args=(service, stop, sample_seconds), name="memory", daemon=True)
-        thread.start()
-        try:
-            yield service
-        finally:
-            stop.set()
-            thread.join()
+        with sampled(process.pid, every_seconds=sample_seconds) as memory:
+            yield Service(process.pid, memory)
         if process.poll() is not None:
             raise UnavailableError(f"the stream service ended with {process.returncode} while it was measured")
-
-
-def _sample(service: Service, stop: threading.Event, every: float) -> None:
-    started = time.monotonic()
-    while not stop.is_set():
-        service.memory.append((time.monotonic() - started, tree_mb(service.pid)))
-        stop.wait(every)
 
 
 def behind(settings: Settings) -> int:

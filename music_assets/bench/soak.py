@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from music_assets.bench import machine
+from music_assets.bench import machine, memory
 from music_assets.bench.arena import Arena, placed
-from music_assets.bench.figures import median, slope
 from music_assets.bench.job_sides import check, with_engine
 from music_assets.bench.load import Load
-from music_assets.bench.report import Report, Requirement, Rows, number
+from music_assets.bench.report import Report
 from music_assets.bench.service import serving, wait_until_current
 from music_assets.bench.workload import Truth, World, anchor_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from music_assets.bench.memory import Flatness
 
 _SAMPLE_SECONDS: Final = 5.0
-_GROWTH_LIMIT: Final = 0.05
 _CURRENT_SECONDS: Final = 120.0
-_ALL: Final = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,40 +38,6 @@ class Options:
     rate: float = 2000
     minutes: float = 15
     warm_up_seconds: float = 480
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flatness:
-    """How memory went, in MiB.
-
-    Attributes:
-        median_mb: half of the samples are at most this.
-        max_mb: the largest sample.
-        slope_mb_per_minute: least squares.
-        growth: what the slope adds over the time, as a share of the median.
-    """
-
-    median_mb: float
-    max_mb: float
-    slope_mb_per_minute: float
-    growth: float
-
-
-def flatness(samples: Sequence[tuple[float, float]]) -> Flatness | None:
-    """Return how memory went, None of too few samples.
-
-    Args:
-        samples: (seconds, MiB), those that count.
-    """
-    per_second, middle = slope(samples), median([each for _, each in samples])
-    if per_second is None or not middle:
-        return None
-    return Flatness(
-        median_mb=middle,
-        max_mb=max(each for _, each in samples),
-        slope_mb_per_minute=per_second * 60,
-        growth=per_second * (samples[-1][0] - samples[0][0]) / middle,
-    )
 
 
 def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
@@ -102,44 +67,16 @@ def run(options: Options, arena: Arena, say: Callable[[str], None]) -> Report:
         check(settings, Truth(stored=load.taken, duplicate=0, dead_lettered=0))
     measured = {"accepted": load.taken, "seconds_to_current": left, "service_cores": cores, "memory_mb": samples}
     warm = [each for each in samples if each[0] >= begun + options.warm_up_seconds]
-    return _report(options, facts, measured, by_program(warm))
-
-
-def by_program(samples: Sequence[tuple[float, dict[str, float]]]) -> dict[str, Flatness]:
-    """Return how memory went of each program of the service, and of all together; empty of too few samples.
-
-    Args:
-        samples: (seconds, MiB by program), those that count.
-    """
-    programs = sorted({name for _, each in samples for name in each})
-    curves = {name: [(at, each.get(name, 0.0)) for at, each in samples] for name in programs}
-    curves[_ALL] = [(at, sum(each.values())) for at, each in samples]
-    found = {name: flatness(curve) for name, curve in curves.items()}
-    return {name: each for name, each in found.items() if each is not None}
+    return _report(options, facts, measured, memory.by_program(warm))
 
 
 def _report(options: Options, facts: dict[str, Any], measured: dict[str, Any], found: dict[str, Flatness]) -> Report:
-    whole = found.get(_ALL)
+    title = f"{measured['accepted']:,} events; the service takes {measured['service_cores']:.2f} cores"
     return Report(
         mode="soak",
         machine=facts,
         options=asdict(options),
         measured={**measured, "warm": {name: asdict(each) for name, each in found.items()}},
-        requirements=[
-            Requirement(
-                name="memory growth after the warm-up", value=whole.growth if whole else None,
-                limit=_GROWTH_LIMIT, direction="at most", note="by the slope, as a share of the median",
-            )
-        ],
-        tables=[
-            Rows(
-                title=f"{measured['accepted']:,} events; the service takes {measured['service_cores']:.2f} cores",
-                columns=("after the warm-up", "median MiB", "most MiB", "MiB a minute", "growth"),
-                rows=[
-                    (name, number(each.median_mb, 0), number(each.max_mb, 0), number(each.slope_mb_per_minute, 1),
-                     number(each.growth, 3))
-                    for name, each in found.items()
-                ],
-            )
-        ],
-    )  # fmt: skip
+        requirements=[memory.stays(found)],
+        tables=[memory.rows(title, found)],
+    )

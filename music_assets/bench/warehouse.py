@@ -48,28 +48,58 @@ def measure(chosen: Settings, sizes: list[int], folder: Path, say: Callable[[str
         folder: for the lakes and dbt's files.
         say: is told each figure.
     """
-    figures = []
-    for size in sizes:
-        name = f"bench_{size}"
-        with psycopg.connect(chosen.database, autocommit=True) as admin:
-            admin.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
-            admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        mine = chosen.model_copy(update={
-            "music_home": folder / name, "lakehouse_path": "",
-            "database_url": SecretStr(f"{chosen.database.rsplit('/', 1)[0]}/{name}"),
-        })  # fmt: skip
-        figures.append(_one(mine, size, folder / name, say))
-    return figures
+    return [_one(fresh(chosen, size, folder), size, folder / _name(size), say) for size in sizes]
+
+
+def _name(size: int) -> str:
+    return f"bench_{size}"
+
+
+def fresh(chosen: Settings, size: int, folder: Path) -> Settings:
+    """Return settings of an empty lake below a folder and an empty database, both named after a size.
+
+    Args:
+        chosen: settings of a running PostgreSQL.
+        size: listens that will lie there.
+        folder: for the lake and dbt's files.
+    """
+    from music_assets.migrations import upgrade
+
+    name = _name(size)
+    with psycopg.connect(chosen.database, autocommit=True) as admin:
+        admin.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    mine = chosen.model_copy(update={
+        "music_home": folder / name, "lakehouse_path": "",
+        "database_url": SecretStr(f"{chosen.database.rsplit('/', 1)[0]}/{name}"),
+    })  # fmt: skip
+    upgrade(mine.database)
+    Lake(mine.storage).create_all()
+    return mine
+
+
+def filled(chosen: Settings, size: int) -> World:
+    """Put so many listens and the songs they are of into a fresh lake, and load them; return the world they are of."""
+    world = _history(chosen, size)
+    _load(chosen, Lake(chosen.storage))
+    return world
+
+
+def _history(chosen: Settings, size: int) -> World:
+    world = World(seed=7, anchor=datetime.now(UTC), span_seconds=size / _ROWS_A_DAY * 86_400)
+    for version, first in enumerate(range(0, size, _CHUNK), start=1):
+        listens = silver("events_listens")
+        _append(chosen, _rows(world, listens, first, min(_CHUNK, size - first)), listens, version)
+    _append(chosen, _songs(world), silver("catalog_songs"), 1)
+    return world
+
+
+def _append(chosen: Settings, rows: pa.Table, table: Table, version: int) -> None:
+    write = Write(expected={table.name: version - 1 or None}, leaves={table.name: version}, note={})
+    append_arrow(rows, table, chosen.storage, write=write)
 
 
 def _one(chosen: Settings, size: int, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    from music_assets.migrations import upgrade
-
-    upgrade(chosen.database)
-    lake = Lake(chosen.storage)
-    lake.create_all()
-    world = World(seed=7, anchor=datetime.now(UTC), span_seconds=size / _ROWS_A_DAY * 86_400)
-    listens = silver("events_listens")
     figures: dict[str, Any] = {"listens": size}
 
     def timed(step: str, work: Callable[[], object]) -> None:
@@ -79,23 +109,16 @@ def _one(chosen: Settings, size: int, folder: Path, say: Callable[[str], None]) 
         figures[f"{step}_mib"] = (_blocks(chosen) - before) // 128
         say(f"{size:,} listens: {step} {figures[step]} s, {figures[f'{step}_mib']:,} MiB")
 
-    def append(rows: pa.Table, table: Table, version: int) -> None:
-        write = Write(expected={table.name: version - 1 or None}, leaves={table.name: version}, note={})
-        append_arrow(rows, table, chosen.storage, write=write)
-
-    chunks = range(0, size, _CHUNK)
-    for version, first in enumerate(chunks, start=1):
-        append(_rows(world, listens, first, min(_CHUNK, size - first)), listens, version)
-    append(_songs(world), silver("catalog_songs"), 1)
+    lake, listens, world = Lake(chosen.storage), silver("events_listens"), _history(chosen, size)
     timed("bare_copy", lambda: _bare_copy(chosen, lake.read(listens)))
     timed("load", lambda: _load(chosen, lake))
-    timed("full_build", lambda: _build(chosen, folder))
+    timed("full_build", lambda: build(chosen, folder))
     dbt.parse(chosen, folder / "dbt")  # the assets hand a build the parsed project
     for batch in range(2):
         new = _rows(world, listens, size + batch * NEW, NEW, fresh=True)
-        append(new, listens, len(chunks) + 1 + batch)
+        _append(chosen, new, listens, -(-size // _CHUNK) + 1 + batch)
         timed(f"load_new_{batch + 1}", lambda: _load(chosen, lake))
-        timed(f"build_new_{batch + 1}", lambda: _build(chosen, folder, *dbt.NEWEST_ALONE))
+        timed(f"build_new_{batch + 1}", lambda: build(chosen, folder, *dbt.NEWEST_ALONE))
     figures["slowest"] = _slowest(folder)
     return figures
 
@@ -159,7 +182,12 @@ def _bare_copy(chosen: Settings, rows: pa.Table) -> None:
                 copy.write(buffer.getbuffer())
 
 
-def _build(chosen: Settings, folder: Path, *options: str) -> None:
+def build(chosen: Settings, folder: Path, *options: str) -> None:
+    """Run `dbt build` as the assets do.
+
+    Raises:
+        IntegrityError: it fails.
+    """
     import subprocess
 
     target = folder / "dbt"

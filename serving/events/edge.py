@@ -64,6 +64,7 @@ class ViewEventIn(events.ViewEvent):
     """A listener saw an item's page."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    event_type: EventType = Field(description="What was done.", json_schema_extra={"const": "view"})
     timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
 
 
@@ -71,6 +72,7 @@ class ClickEventIn(events.ClickEvent):
     """A listener chose an item from a list."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    event_type: EventType = Field(description="What was done.", json_schema_extra={"const": "click"})
     timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
 
 
@@ -78,6 +80,7 @@ class RatingEventIn(events.RatingEvent):
     """A listener rated an item."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    event_type: EventType = Field(description="What was done.", json_schema_extra={"const": "rating"})
     timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
 
 
@@ -85,6 +88,7 @@ class ListenEventIn(events.ListenEvent):
     """A listener played an item."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    event_type: EventType = Field(description="What was done.", json_schema_extra={"const": "listen"})
     timestamp: Timestamp = Field(description="When, ISO 8601 with zone, at most 5 minutes ahead.")
 
 

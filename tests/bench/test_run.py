@@ -10,10 +10,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from music_assets.bench import latency, throughput
+from music_assets.bench.memory import flatness
 from music_assets.bench.report import Report, Requirement, Rows
 from music_assets.bench.run import Mode, mode_of, options_of
 from music_assets.bench.sample import Outcome, Sample, phase_sums, told_batches
-from music_assets.bench.soak import flatness
 from music_assets.bench.watch import Tick, left_out
 from music_assets.cli import main
 from streaming.errors import ConfigurationError

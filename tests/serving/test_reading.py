@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from serving import page
 from serving.app import create_app
@@ -17,7 +18,7 @@ from streaming.tables import LEDGER, TRENDING_24H
 from streaming.topics import topics
 from tests.conftest import MakeSettings
 from tests.serving import worlds
-from tests.serving.conftest import Start, eventually, listen
+from tests.serving.conftest import SEED, Start, eventually, listen
 
 pytestmark = pytest.mark.anyio
 
@@ -153,6 +154,32 @@ def schema(make_settings: MakeSettings) -> dict[str, Any]:
 def test_the_api_is_the_one_that_was_agreed_on(make_settings: MakeSettings) -> None:
     """A change of the API shows here; if it is meant, write the new description to the snapshot."""
     assert schema(make_settings) == json.loads(SNAPSHOT.read_text("utf-8"))
+
+
+def test_an_event_is_of_exactly_one_kind_as_described(make_settings: MakeSettings) -> None:
+    """A program that checks what it sends by the description needs it: of several kinds would be of none."""
+    found = schema(make_settings)
+    body = found["paths"]["/events"]["post"]["requestBody"]["content"]["application/json"]
+    validator = Draft202012Validator({**body["schema"], "components": found["components"]})
+    for example in body["examples"].values():
+        validator.validate(example["value"])
+    kinds = found["components"]["schemas"]["EventIn"]["oneOf"]
+    assert len(kinds) == 4
+    assert not validator.is_valid({**SEED, "event_type": "skip"})
+
+
+async def test_bytes_that_are_no_text_get_an_answer_that_is_described(start: Start) -> None:
+    async with start() as api:
+        paths = (await api.get("/openapi.json")).json()["paths"]
+        with_body = [
+            (path, described["post"]) for path, described in paths.items() if "requestBody" in described.get("post", {})
+        ]
+        assert {"/session", "/operator/redrives"} <= {path for path, _ in with_body}
+        for path, described in with_body:
+            kind = next(iter(described["requestBody"]["content"]))
+            answer = await api.client.post(path, content=b"I\xff\xfe", headers={"content-type": kind})
+            assert str(answer.status_code) in described["responses"], (path, answer.text)
+            assert answer.status_code < 500, (path, answer.text)
 
 
 def test_everything_in_the_api_is_described(make_settings: MakeSettings) -> None:

@@ -2,91 +2,118 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import checks
+from hypothesis import settings
+from schemathesis.core.transport import Response
 from starlette.testclient import TestClient
 
+from music_assets.keys import Scope
 from serving.app import create_app
+from tests.serving import fuzzing
+from tests.serving.conftest import listen
+from tests.serving.fuzzing import FAN, QUIET, ask_each, description, operations, send
+from tests.serving.test_access import Holder, make_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-
-LEFT_OUT = {("GET", "/metrics"), ("GET", "/users/{user_id}/export"), ("GET", "/users/{user_id}/plays")}
-"""What is no JSON; tests of their own read them."""
+    Record = Callable[[str, object], None]
 
 CASES = 8
-CHECKS = [checks.status_code_conformance, checks.content_type_conformance, checks.response_schema_conformance]
+MANY = 200
+PARTS = 6
+"""Of the long run, each some minutes."""
 
-
-@schemathesis.serializer("application/x-ndjson", "application/octet-stream")
-def plain(_: Any, value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+STEPS = 12
+SEQUENCES = 200
 
 
 @pytest.fixture(scope="module")
-def client(
+def opened(
     tmp_path_factory: pytest.TempPathFactory, broker: str, database_url: str, _redis_server: str
-) -> Iterator[TestClient]:
+) -> Callable[..., Any]:
     from tests.conftest import _settings
 
-    chosen = _settings(
-        tmp_path_factory.mktemp("fuzzed"), kafka_bootstrap_servers=broker, database_url=database_url,
-        redis_url=_redis_server, import_limit_mb=1,
-    )  # fmt: skip
-    with TestClient(create_app(chosen), base_url="http://localhost", raise_server_exceptions=False) as client:
-        yield client
+    def client(key: str = "", **more: Any) -> Iterator[TestClient]:
+        chosen = _settings(
+            tmp_path_factory.mktemp("fuzzed"), kafka_bootstrap_servers=broker, database_url=database_url,
+            redis_url=_redis_server, import_limit_mb=1, **more,
+        )  # fmt: skip
+        fuzzing.plant(chosen)
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        app = create_app(chosen)
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False, headers=headers) as client:
+            client.delete(f"/users/{FAN}/pause")  # whoever was asked before may have asked for it
+            assert client.post("/events", json=listen(user_id=FAN)).status_code == 202
+            fuzzing.give_history(chosen)
+            _until(lambda: client.get("/recommend", params={"user_id": FAN}).json().get("rung") == "personal")
+            _until(lambda: client.get("/search", params={"q": "four"}).is_success)
+            yield client
+
+    return client
 
 
-def ask(client: TestClient, operation: Any, cases: int) -> int:
-    """Ask one operation and return how many requests were made."""
-    asked = 0
-
-    @given(case=operation.as_strategy())
-    @settings(
-        max_examples=cases, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
-    )  # fmt: skip
-    def send(case: Any) -> None:
-        nonlocal asked
-        asked += 1
-        request = case.as_transport_kwargs(base_url="http://localhost")
-        if isinstance(request.get("data"), bytes | str):
-            request["content"] = request.pop("data")
-        answer = client.request(**request)
-        # A store without content says 503; that is an answer, and described.
-        assert answer.status_code in (503, 507) or answer.status_code < 500, answer.text
-        case.validate_response(answer, checks=CHECKS)
-
-    send()
-    return asked
+def _until(holds: Callable[[], bool], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "the API does not serve what was planted"
+        time.sleep(0.1)
 
 
-def ask_everything(client: TestClient, cases: int) -> int:
-    """Ask each operation and return how many requests were made."""
-    app: Any = client.app
-    asked, failures = 0, []
-    for found in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
-        operation = found.ok()
-        if (operation.method.upper(), operation.path) in LEFT_OUT:
-            continue
-        try:
-            asked += ask(client, operation, cases)
-        except (Exception, BaseExceptionGroup) as error:
-            inner = getattr(error, "exceptions", [error])
-            failures += [f"{operation.label}: {each}"[:900] for each in inner]
-    assert not failures, "\n\n".join(failures)
-    return asked
+@pytest.fixture(scope="module")
+def client(opened: Callable[..., Iterator[TestClient]]) -> Iterator[TestClient]:
+    yield from opened()
+
+
+@pytest.fixture(scope="module")
+def guarded(opened: Callable[..., Iterator[TestClient]], database_url: str) -> Iterator[TestClient]:
+    yield from opened(
+        make_key(database_url, Holder(Scope.ADMIN)), api_auth="keys", api_rate_per_key=0, api_rate_per_ip=0
+    )
 
 
 def test_no_request_breaks_the_api_or_gets_an_answer_that_is_not_described(client: TestClient) -> None:
-    assert ask_everything(client, CASES) > 100
+    seen = ask_each(client, operations(client), CASES)
+    for label in ("GET /recommend", "GET /items/{item_id}", "GET /users/{user_id}/stats"):
+        assert seen[label][200] > 0, (label, seen[label])
+    assert seen["POST /events"][202] > 0, seen["POST /events"]
+    assert sum(sum(each.values()) for each in seen.values()) > 100
 
 
 @pytest.mark.heavy
-def test_thousands_of_requests_do_neither(client: TestClient) -> None:
-    assert ask_everything(client, 200) > 2000
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("access", ["client", "guarded"])
+@pytest.mark.parametrize("part", range(PARTS))
+def test_thousands_of_requests_do_neither(
+    request: pytest.FixtureRequest, record_property: Record, access: str, part: int
+) -> None:
+    asked: TestClient = request.getfixturevalue(access)
+    seen = ask_each(asked, operations(asked)[part::PARTS], MANY)
+    for label, statuses in seen.items():
+        record_property(label, str({int(status): count for status, count in statuses.items()}))
+    assert sum(sum(each.values()) for each in seen.values()) > MANY
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("access", ["client", "guarded"])
+def test_sequences_of_requests_do_neither(request: pytest.FixtureRequest, record_property: Record, access: str) -> None:
+    asked: TestClient = request.getfixturevalue(access)
+    seen: Counter[int] = Counter()
+
+    machine: Any = description(asked).exclude(path_regex="/metrics|/export|/plays").as_state_machine()
+
+    class Sequence(machine):  # type: ignore[misc]  # made from the description
+        def call(self, case: Any, **_: Any) -> Response:
+            return Response.from_httpx(send(asked, case, seen), verify=True)
+
+        def validate_response(self, *_: Any, **__: Any) -> None:
+            """`send` has done it."""
+
+    Sequence.run(settings=settings(QUIET, max_examples=SEQUENCES, stateful_step_count=STEPS))
+    record_property("statuses", str({int(status): count for status, count in seen.items()}))
+    assert sum(seen.values()) > SEQUENCES

@@ -14,7 +14,7 @@ from tests.web import stage
 from tests.web.conftest import PASSWORD, PHONE, Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 SONG, NAME = next(iter(stage.world().songs.items()))
 BECAUSE = re.compile("because you played ", re.IGNORECASE)
@@ -59,6 +59,25 @@ def test_feedback_acts_at_once_and_can_be_taken_back(listening: Page, site: Site
     [result] = liked.value.json()["results"]
     [(_, event)] = of(broker, "events_ratings", {result["event_id"]})
     assert (event["rating"], bool(event["recommendation_id"])) == (5, True)
+
+
+def test_what_no_model_of_listens_proposed_has_a_badge(listening: Page) -> None:
+    """The stage's model ranks everything itself, so two places of a real answer are given away on the way."""
+
+    def tried(route: Route) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        found["items"][1] |= {"source": "exploration", "reason": "seldom played"}
+        found["items"][2] |= {"source": "content", "reason": "nobody played it yet: like One, which you played"}
+        route.fulfill(response=answer, json=found)
+
+    page = listening
+    page.route("**/recommend?*", tried)
+    page.goto("/app/")
+    more = page.locator(".recommendation .row-more")
+    expect(more.nth(1)).to_have_text(re.compile("^try ?seldom played$"))
+    expect(more.nth(2)).to_have_text(re.compile("^new ?nobody played it yet"))
+    expect(page.locator(".recommendation .badge")).to_have_count(2)
 
 
 def test_what_is_refused_is_taken_back_and_told(browser: Browser, site: Site) -> None:

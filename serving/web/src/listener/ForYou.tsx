@@ -19,6 +19,9 @@ const RUNGS: Record<Recommendations["rung"], string> = {
   popular: "what everybody plays",
 };
 
+/** What no model that learns from listens proposed: a place given to something seldom played, or to something nobody played. */
+const BADGES: Record<string, string> = { exploration: "try", content: "new" };
+
 export function ForYou({ userId }: { userId: string }) {
   const answer = useQuery({
     queryKey: ["recommend", userId],
@@ -80,7 +83,7 @@ function Row({ item, feedback }: { item: Recommended; feedback: Feedback }) {
           <Link to={itemPage(item.item_id)}>{name}</Link>
         </p>
         <p className="row-more">
-          {item.source === "exploration" ? <Badge tone="plain">try</Badge> : null}
+          {item.source in BADGES ? <Badge tone="plain">{BADGES[item.source]}</Badge> : null}
           {item.reason || kindOf(item.item_id)}
         </p>
       </div>
