@@ -13,7 +13,7 @@ from music_assets.bench.figures import spread
 from music_assets.bench.http_load import Answers, closed, paced, request
 from music_assets.bench.memory import Curve, Flatness, sampled
 from music_assets.bench.report import Report, Requirement, Rows, number
-from music_assets.bench.serve_place import CONNECTIONS, served, strangers
+from music_assets.bench.serve_place import served, strangers
 
 if TYPE_CHECKING:
     from music_assets.bench.arena import Arena
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SAMPLE_SECONDS: Final = 5.0
 _READY_USERS: Final = 200
+_CONNECTIONS: Final = 4
+"""Of each kind of request: the server closes one that nobody uses for five seconds."""
+
 _KEPT: Final = 6000
 """Different answers before the measurement: more than the API keeps, so that filling that place is no growth."""
 
@@ -82,14 +85,14 @@ def _kinds(options: Options) -> dict[str, Iterator[bytes]]:
 
 def _fill(api: Place, questions: Iterator[bytes]) -> None:
     requests = [next(questions) for _ in range(_KEPT)]
-    asyncio.run(closed(api.port, requests, count=_KEPT, connections=CONNECTIONS))
+    asyncio.run(closed(api.port, requests, count=_KEPT, connections=_CONNECTIONS))
 
 
 async def _mixed(api: Place, kinds: dict[str, Iterator[bytes]], rate: float, seconds: float) -> dict[str, Answers]:
     async def one(name: str) -> Answers:
         share = _SHARES[name] * rate
         requests = [next(kinds[name]) for _ in range(max(int(share * seconds), 1))]
-        return await paced(api.port, requests, rate=share, seconds=seconds, connections=CONNECTIONS)
+        return await paced(api.port, requests, rate=share, seconds=seconds, connections=_CONNECTIONS)
 
     found = await asyncio.gather(*(one(name) for name in kinds))
     return dict(zip(kinds, found, strict=True))
