@@ -7,39 +7,67 @@ any is due: a thread that waits for them would take the interpreter from the loo
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from serving import tracing
-from streaming.errors import UnavailableError
 from streaming.producer import LINGER_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
+
+    from confluent_kafka import KafkaError, Message
 
     from serving.dependency import Dependency
     from streaming.outgoing import Outgoing
-    from streaming.producer import EventProducer
+    from streaming.producer import EventProducer, Report
 
-_UNKNOWN: Final = "the broker did not answer in time"
 _POLL_SECONDS: Final = 0.002
 _FIRST_SECONDS: Final = LINGER_MS / 1000
 """No acknowledgement comes sooner: so long the producer gathers."""
 _CLOSE_SECONDS: Final = 10.0
 
 
-class _Countdown:
-    """Outcome of each message of one call; the future is done when all are known."""
+class _Reports:
+    """The broker's word on the messages of one call; the future is done when there is one on each."""
 
-    def __init__(self, size: int) -> None:
-        self.errors: list[str | None] = [_UNKNOWN] * size
+    def __init__(self, messages: Sequence[Outgoing]) -> None:
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._left = size
+        self.error: str | None = None
+        self._messages = messages
+        self._left = len(messages)
+        self._taken: list[Message] = []
 
-    def done(self, index: int, error: str | None) -> None:
-        """Note one outcome."""
-        self.errors[index] = error
-        self._left -= 1
+    def told(self, error: KafkaError | None, message: Message) -> None:
+        """Take in the word on one."""
+        if error is None:
+            self._taken.append(message)
+            self._count(1)
+        else:
+            self.refused([error.str()])
+
+    def refused(self, reasons: Collection[str]) -> None:
+        """Note that some will not arrive."""
+        self.error = next(iter(reasons), self.error)
+        self._count(len(reasons))
+
+    def outcome(self) -> list[bool]:
+        """Return for each message whether the broker has it for sure."""
+        if len(self._taken) == len(self._messages):
+            return [True] * len(self._messages)
+        self.error = self.error or "the broker did not answer in time"
+        # Of equal messages any may be the one: they are one event.
+        taken = Counter((message.topic(), message.value()) for message in self._taken)
+        found = []
+        for message in self._messages:
+            place = message.topic, message.value
+            found.append(taken[place] > 0)
+            taken[place] -= 1
+        return found
+
+    def _count(self, more: int) -> None:
+        self._left -= more
         if self._left == 0 and not self.finished.done():
             self.finished.set_result(None)
 
@@ -57,7 +85,6 @@ class Delivery:
         self._producer = producer
         self.broker = broker
         self._timeout_seconds = timeout_seconds
-        self._due = 0
         self._posted: dict[str, Callable[[], None]] = {}
         self._polling: asyncio.TimerHandle | None = None
 
@@ -68,20 +95,16 @@ class Delivery:
         """
         if not messages:
             return []
-        countdown = self._sent(messages)
-        timer = asyncio.get_running_loop().call_later(
-            self._timeout_seconds + extra_seconds, _give_up, countdown.finished
-        )
+        reports = _Reports(messages)
+        reports.refused(self._queue(messages, reports.told).values())
+        timer = asyncio.get_running_loop().call_later(self._timeout_seconds + extra_seconds, _give_up, reports.finished)
         try:
-            await countdown.finished
+            await reports.finished
         finally:
             timer.cancel()
-        failed = next(filter(None, countdown.errors), None)
-        if failed is None:
-            self.broker.up()
-        else:
-            self.broker.down(failed)
-        return [error is None for error in countdown.errors]
+        outcome = reports.outcome()
+        self._note(reports.error)
+        return outcome
 
     def post(self, message: Outgoing, *, on_failed: Callable[[Outgoing], None]) -> None:
         """Queue a message that nobody waits for.
@@ -92,22 +115,18 @@ class Delivery:
                 again only under its event id.
         """
 
-        def told(error: str | None) -> None:
-            del self._posted[message.event_id]
-            if error is None:
-                self.broker.up()
-            else:
-                self.broker.down(error)
-                on_failed(message)
+        def told(error: KafkaError | None, _: Message) -> None:
+            self._settle(message, None if error is None else error.str())
 
         self._posted[message.event_id] = partial(on_failed, message)
-        self._queue(message, tracing.headers(), told)
+        for reason in self._queue([message], told).values():
+            self._settle(message, reason)
 
     async def close(self) -> int:
         """Wait for what is due and end the producer; return how many messages are left."""
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
-                while self._due:
+                while self._producer.due:
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             pass
@@ -117,34 +136,31 @@ class Delivery:
             failed()
         return self._producer.close(0)
 
-    def _sent(self, messages: Sequence[Outgoing]) -> _Countdown:
-        """Queue messages and see to it that their acknowledgements are served."""
-        countdown, headers = _Countdown(len(messages)), tracing.headers()
-        for index, message in enumerate(messages):
-            self._queue(message, headers, partial(countdown.done, index))
-        return countdown
+    def _settle(self, message: Outgoing, error: str | None) -> None:
+        failed = self._posted.pop(message.event_id)
+        self._note(error)
+        if error is not None:
+            failed()
 
-    def _queue(self, message: Outgoing, headers: dict[str, bytes], told: Callable[[str | None], None]) -> None:
-        try:
-            self._producer.send(
-                message.topic, key=message.key, value=message.value, headers=headers, on_done=partial(self._done, told)
-            )
-        except UnavailableError as error:
+    def _note(self, error: str | None) -> None:
+        if error is None:
+            self.broker.up()
+        else:
+            self.broker.down(error)
+
+    def _queue(self, messages: Sequence[Outgoing], told: Report) -> dict[int, str]:
+        """Queue messages and see to it that what becomes of them is told."""
+        refused = self._producer.send_all(messages, headers=tracing.headers(), on_done=told)
+        if refused:
             # As much waits as may: what has come of it makes room for the next.
             self._producer.poll()
-            told(str(error))
-            return
-        self._due += 1
         if self._polling is None:
             self._polling = asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._poll)
-
-    def _done(self, told: Callable[[str | None], None], error: str | None) -> None:
-        self._due -= 1
-        told(error)
+        return refused
 
     def _poll(self) -> None:
         self._producer.poll()
-        again = self._due > 0
+        again = self._producer.due > 0
         self._polling = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._poll) if again else None
 
 

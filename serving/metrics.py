@@ -86,10 +86,13 @@ class Metrics:
         if count:
             self._cache(cache, result).inc(count)
 
-    def ingest(self, outcomes: Iterable[tuple[str, str]]) -> None:
-        """Count events by topic and verdict; a rejected one belongs to topic `none`."""
+    def ingest(self, outcomes: Iterable[tuple[str, str]]) -> Counts[str]:
+        """Count events by topic, `none` where there is none, and verdict; return how many there are of each verdict."""
+        verdicts = Counts[str]()
         for (topic, verdict), count in Counts(outcomes).items():
             self._ingest(topic, verdict).inc(count)
+            verdicts[verdict] += count
+        return verdicts
 
     def served(self, rung: str) -> None:
         """Count an answer of the recommender."""

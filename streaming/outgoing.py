@@ -52,7 +52,8 @@ def address(event: Sent, listener_id: str) -> Outgoing:
     The event itself becomes what is sent: it is made for one request and no copy of it.
     """
     event.user_id = listener_id
-    event.timestamp = event.timestamp.astimezone(UTC)
+    if event.timestamp.tzinfo is not UTC:
+        event.timestamp = event.timestamp.astimezone(UTC)
     if event.event_id is None:
         event.event_id = derive_event_id(listener_id, event.event_type, event.item_id, event.timestamp)
     return Outgoing(event_topic(event.event_type).name, listener_id, _value(event), event.event_id)

@@ -11,9 +11,13 @@ from confluent_kafka import KafkaException, Producer
 from streaming.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import KafkaError, Message
+
+    from streaming.outgoing import Outgoing
+
+    Report = Callable[[KafkaError | None, Message], None]
 
 LINGER_MS: Final = 5
 """How long messages are gathered before they go to the broker together."""
@@ -92,7 +96,7 @@ class EventProducer:
         headers: dict[str, bytes] | None = None,
         on_done: Callable[[str | None], None],
     ) -> None:
-        """Queue one message.
+        """Queue one message, and be told of it alone.
 
         Args:
             topic: where to.
@@ -104,16 +108,36 @@ class EventProducer:
         Raises:
             UnavailableError: too many messages wait for the broker already.
         """
-        # No list rather than an empty one, which costs as much as the rest of the call.
-        listed: list[tuple[str, str | bytes | None]] | None = [*headers.items()] if headers else None
         try:
             self._producer.produce(
-                topic, key=key.encode(), value=value, headers=listed, on_delivery=partial(_told, on_done)
+                topic, key=key.encode(), value=value, headers=_listed(headers), on_delivery=partial(_told, on_done)
             )
-        except BufferError as error:
-            raise UnavailableError("too many messages wait for the Kafka broker; try again later") from error
-        except KafkaException as error:
-            raise UnavailableError(f"the message for {topic} was not taken: {error.args[0].str()}") from error
+        except (BufferError, KafkaException) as error:
+            raise UnavailableError(_refusal(topic, error)) from error
+
+    def send_all(self, messages: Sequence[Outgoing], *, headers: dict[str, bytes], on_done: Report) -> dict[int, str]:
+        """Queue messages in their order, under one report: a function of its own for each costs more than the message.
+
+        Args:
+            messages: what to send.
+            headers: of each.
+            on_done: called as librdkafka does, with an error or None and a copy of the message.
+
+        Returns:
+            Why a message was not taken, by its place; of those there is no report.
+        """
+        produce, listed, refused = self._producer.produce, _listed(headers), dict[int, str]()
+        for place, (topic, key, value, _) in enumerate(messages):
+            try:
+                produce(topic, key=key.encode(), value=value, headers=listed, on_delivery=on_done)
+            except (BufferError, KafkaException) as error:
+                refused[place] = _refusal(topic, error)
+        return refused
+
+    @property
+    def due(self) -> int:
+        """Messages of which nothing was told yet."""
+        return len(self._producer)
 
     def poll(self) -> None:
         """Serve the acknowledgements that have come; never waits."""
@@ -134,6 +158,17 @@ class EventProducer:
     def _serve(self) -> None:
         while not self._closing.is_set():
             self._producer.poll(_POLL_SECONDS)
+
+
+def _listed(headers: dict[str, bytes] | None) -> list[tuple[str, str | bytes | None]] | None:
+    """Return headers as librdkafka takes them; an empty list would cost as much as the rest of the call."""
+    return [*headers.items()] if headers else None
+
+
+def _refusal(topic: str, error: BufferError | KafkaException) -> str:
+    if isinstance(error, BufferError):
+        return "too many messages wait for the Kafka broker; try again later"
+    return f"the message for {topic} was not taken: {error.args[0].str()}"
 
 
 def _told(on_done: Callable[[str | None], None], error: KafkaError | None, _message: Message) -> None:

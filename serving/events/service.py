@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter as Counts
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -179,21 +178,20 @@ class Ingest:
             UnavailableError: events could be kept nowhere; the request is to be sent again.
         """
         results: list[Any] = [None] * len(found)
+        # An event that was refused for what it is belongs to no topic.
+        topics = ["none"] * len(found)
         events: dict[int, Sent] = {}
         for index, each in enumerate(found):
             if isinstance(each, Refusal):
                 results[index] = _rejected(index, each)
             elif asker.owns(each.user_id):
                 events[index] = each
+                topics[index] = _topic(each)
             else:
                 results[index] = _rejected(index, _NOT_YOURS)
         if events:
             await self._keep(events, results)
-        # An event that was refused for what it is belongs to no topic.
-        self._metrics.ingest(
-            [(_topic(events[each.index]) if each.index in events else "none", each.verdict) for each in results]
-        )
-        counts = Counts(each.verdict for each in results)
+        counts = self._metrics.ingest(zip(topics, [each.verdict for each in results], strict=True))
         return ANSWER(
             accepted=counts["accepted"], spooled=counts["spooled"], rejected=counts["rejected"], results=results
         )

@@ -43,10 +43,11 @@ class Identity:
             create: make a listener for those that have none; a reader must not.
         """
         wanted = list(dict.fromkeys(user_ids))
-        listeners = {user_id: self._memory[user_id] for user_id in wanted if user_id in self._memory}
+        memory = self._memory
+        listeners = {user_id: known for user_id in wanted if (known := memory.get(user_id)) is not None}
         for user_id in listeners:
-            self._memory.move_to_end(user_id)
-        missing = [user_id for user_id in wanted if user_id not in listeners]
+            memory.move_to_end(user_id)
+        missing = [] if len(listeners) == len(wanted) else [user_id for user_id in wanted if user_id not in listeners]
         self._metrics.cache("listeners_memory", "hit", len(listeners))
         self._metrics.cache("listeners_memory", "miss", len(missing))
         if not missing:
