@@ -55,14 +55,17 @@
 {%- endmacro %}
 
 
-{#- Query for every id (`named_id`) under which the items of a relation of pairs are met: their own, and what leads to
-    it. -#}
+{#- Query for every id (`named_id`) under which the items of a relation of pairs are met: their own, unless that leads
+    to another one now, and what leads to it. A model that looks its events up by these need not ask where each leads:
+    asked behind the join, that would keep the planner from joining by an index. -#}
 {% macro named_ids(pairs) -%}
     select
-        user_id,
-        item_id,
-        item_id as named_id
-    from {{ pairs }}
+        pairs.user_id,
+        pairs.item_id,
+        pairs.item_id as named_id
+    from {{ pairs }} as pairs
+    left join {{ ref('int_items_canonical') }} as own on pairs.item_id = own.item_id
+    where coalesce(own.canonical_id, pairs.item_id) = pairs.item_id
     union
     select
         pairs.user_id,

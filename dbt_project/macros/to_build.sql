@@ -116,9 +116,23 @@
 {%- endmacro %}
 
 
-{#- Query for the listeners whom a link, the catalogue or a time zone moved to another artist or week. -#}
+{#- Query for the listeners whom a link, the catalogue or a time zone moved to another artist or week. They are mostly
+    few or none, which the planner cannot guess of the query: it would read all their listens. -#}
 {% macro listeners_to_build() -%}
-    {%- set since = newest_touch() -%}
+    {%- set query = moved_listeners(newest_touch()) -%}
+    {%- set found = run_query(query ~ ' limit 501').columns[0].values() if execute else [] -%}
+    {%- if execute and found | length <= 500 -%}
+    select distinct user_id
+    from {{ ref('int_pairs_touched') }}
+    where {{ "user_id in ('" ~ found | join("', '") ~ "')" if found else "false" }}
+    {%- else -%}
+    {{ query }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The same as it is found out, since a moment. -#}
+{% macro moved_listeners(since) -%}
     select distinct user_id
     from {{ ref('int_pairs_touched') }}
     where

@@ -37,8 +37,6 @@ listens as (
         on
             listens.user_id = members.user_id
             and listens.item_id = members.named_id
-    left join canonical on listens.item_id = canonical.item_id
-    where coalesce(canonical.canonical_id, listens.item_id) = members.item_id
 
 ),
 {%- else -%}

@@ -56,9 +56,6 @@ interactions as (
                     and events.item_id = members.named_id
         {%- endif %}
         left join canonical on events.item_id = canonical.item_id
-        {%- if is_incremental() %}
-            where coalesce(canonical.canonical_id, events.item_id) = members.item_id
-        {%- endif %}
         group by 1, 2
         {%- if not loop.last %}
             union all

@@ -47,9 +47,6 @@ ratings as (
                 and ratings.item_id = members.named_id
     {%- endif %}
     left join canonical on ratings.item_id = canonical.item_id
-    {%- if is_incremental() %}
-        where coalesce(canonical.canonical_id, ratings.item_id) = members.item_id
-    {%- endif %}
 
 ),
 

@@ -1,27 +1,14 @@
-with
+-- No common expressions: PostgreSQL reads the whole of a view that has one when something is joined to it.
+select
+    ---------- ids
+    item_id as artist_id,
 
-source as (
+    ---------- values
+    name as artist_name,
+    genre,
+    country,
+    source,
 
-    select * from {{ source('silver', 'catalog_artists') }}
-
-),
-
-renamed as (
-
-    select
-        ---------- ids
-        item_id as artist_id,
-
-        ---------- values
-        name as artist_name,
-        genre,
-        country,
-        source,
-
-        ---------- timestamps
-        updated_at
-    from source
-
-)
-
-select * from renamed
+    ---------- timestamps
+    updated_at
+from {{ source('silver', 'catalog_artists') }}
