@@ -127,7 +127,7 @@ def _measured(items: int, options: Options, say: Callable[[str], None]) -> Catal
     index = Index.of(model.factors)
     built = time.thread_time() - started
     if served.index is not None:
-        index = replace(index, candidates=served.index.candidates)
+        index = replace(index, effort=served.index.effort)
     sides = _sides(model.factors, index)
     with one_blas_thread():
         queries = _queries(model, world.counts, options.queries)

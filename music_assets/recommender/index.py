@@ -1,8 +1,8 @@
 """An index over the vectors of a large catalogue, where reading each of them for one answer is too dear.
 
-FAISS reads a product-quantised form of them, four bits for two numbers, and so does not miss a part of the catalogue
-as an index of cells does; its best are multiplied again with the true vectors, so that scores are exact and only a few
-of the best may be missing. How few is measured before an index serves (`indexing.py`).
+FAISS sorts them into cells and holds four bits for two numbers. Of the cells nearest to a query it reads those codes;
+their best are multiplied again with the true vectors, so that scores are exact and only a few of the best may be
+missing. How few is measured before an index serves (`indexing.py`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,35 @@ if TYPE_CHECKING:
 K: Final = 100
 """How many of the best are looked for where an index is judged."""
 
-CANDIDATES: Final = (400, 800, 1600, 3200)
-"""How many the codes may propose for `K`: the fewest that find enough, because each is a read somewhere else."""
-
 _DEAR: Final = 8
 """A vector read by itself costs so many that are read in a row."""
 
 _BITS: Final = 4
+_ROUNDS: Final = 8
+_TAUGHT_EACH: Final = 64
+"""Rounds of k-means and vectors for each cell that it learns from: more takes minutes and finds nothing more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How hard an index looks.
+
+    Attributes:
+        part: of how many parts of the cells one is read.
+        candidates: how many the codes propose where `K` are wanted: each costs a read somewhere else.
+    """
+
+    part: int
+    candidates: int
+
+
+EFFORTS: Final = (
+    Effort(part=8, candidates=400),
+    Effort(part=4, candidates=800),
+    Effort(part=2, candidates=1600),
+    Effort(part=1, candidates=3200),
+)
+"""From little to much: the last one reads every code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,34 +59,36 @@ class Index:
 
     Attributes:
         codes: FAISS's, one code for each vector, in their order.
-        candidates: how many it proposes where `K` are wanted.
+        effort: how hard it looks.
     """
 
     codes: Any
-    candidates: int
+    effort: Effort
 
     @classmethod
-    def of(cls, vectors: NDArray[np.float32], *, candidates: int = CANDIDATES[0]) -> Index:
+    def of(cls, vectors: NDArray[np.float32], effort: Effort = EFFORTS[0]) -> Index:
         """Build one in seconds; the same vectors give the same index."""
-        faiss, numbers = _faiss(), vectors.shape[1]
-        parts = numbers if numbers % 2 else numbers // 2
-        codes = faiss.IndexPQFastScan(numbers, parts, _BITS, faiss.METRIC_INNER_PRODUCT)
+        faiss, (items, numbers) = _faiss(), vectors.shape
+        cells, parts = 1 << round(np.log2(items) / 2), numbers if numbers % 2 else numbers // 2
+        nearest = faiss.IndexFlatIP(numbers)
+        codes = faiss.IndexIVFPQFastScan(nearest, numbers, cells, parts, _BITS, faiss.METRIC_INNER_PRODUCT)
+        codes.cp.niter, codes.cp.max_points_per_centroid = _ROUNDS, _TAUGHT_EACH
         vectors = kernels.contiguous(vectors, np.float32)
         codes.train(vectors)
         codes.add(vectors)
-        return cls(codes=codes, candidates=candidates)
+        return cls(codes=codes, effort=effort)
 
     def raw(self) -> NDArray[np.uint8]:
         """Return FAISS's own file form, uint8, shape (bytes,)."""
         return np.asarray(_faiss().serialize_index(self.codes), dtype=np.uint8)
 
     @classmethod
-    def restored(cls, raw: NDArray[np.uint8], candidates: int, shape: tuple[int, int]) -> Index:
+    def restored(cls, raw: NDArray[np.uint8], effort: Effort, shape: tuple[int, int]) -> Index:
         """Take what `raw` gave, without building it again.
 
         Args:
             raw: the file form.
-            candidates: as in `Index`.
+            effort: as in `Index`.
             shape: of the vectors.
 
         Raises:
@@ -76,10 +100,10 @@ class Index:
         except RuntimeError as error:
             raise IntegrityError("the index of the factors cannot be read: train again, or promote another") from error
         found = (type(codes).__name__, codes.ntotal, codes.d, codes.metric_type)
-        wanted = (faiss.IndexPQFastScan.__name__, *shape, faiss.METRIC_INNER_PRODUCT)
+        wanted = (faiss.IndexIVFPQFastScan.__name__, *shape, faiss.METRIC_INNER_PRODUCT)
         if found != wanted:
             raise IntegrityError(f"the index of the factors is {found}, {wanted} is needed: train again")
-        return cls(codes=codes, candidates=candidates)
+        return cls(codes=codes, effort=effort)
 
     def best(
         self, vectors: NDArray[np.float32], query: NDArray[np.float32], base: NDArray[np.float32], count: int,
@@ -96,7 +120,7 @@ class Index:
             count: how many, at least 1.
             without: columns that are not returned.
         """
-        asked = max(self.candidates, -(-self.candidates * (count + len(without)) // K))
+        asked = -(-self.effort.candidates * max(count + len(without), K) // K)
         if asked * _DEAR > len(vectors) or not query.any():
             return Whole.exact(base + vectors @ query).best(count, without)
         columns = np.sort(self._proposed(query, asked))
@@ -107,8 +131,9 @@ class Index:
         return columns[np.argsort(-scores, kind="stable")[:count]]
 
     def _proposed(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        _faiss()
-        found: NDArray[np.int64] = self.codes.search(kernels.contiguous(query, np.float32)[None], count)[1][0]
+        read = _faiss().SearchParametersIVF(nprobe=max(1, self.codes.nlist // self.effort.part))
+        query = kernels.contiguous(query, np.float32)
+        found: NDArray[np.int64] = self.codes.search(query[None], count, params=read)[1][0]
         return found[found >= 0]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from music_assets.recommender.index import CANDIDATES, Index, K
+from music_assets.recommender.index import EFFORTS, Index, K
 from music_assets.recommender.models.base import weigh
 from music_assets.recommender.models.blocks import one_blas_thread
 from music_assets.recommender.models.factors import FactorModel
@@ -39,12 +39,10 @@ class Retrieval:
     Attributes:
         told: one sentence.
         recall: share of the exact best `K` that is found, 1 where all vectors are read.
-        candidates: how many the index proposes for `K`; 0 without one.
     """
 
     told: str
     recall: float
-    candidates: int
 
 
 def indexed(
@@ -75,16 +73,17 @@ def _judged(
     """Return a model with the quickest index that finds enough, or without one."""
     items, recall = len(model.items), 0.0
     if items <= EXACT_ITEMS:
-        return model, Retrieval(told=f"exact: {items:,} items", recall=1.0, candidates=0)
+        return model, Retrieval(told=f"exact: {items:,} items", recall=1.0)
     index = build(model.factors)
-    for candidates in CANDIDATES:
-        index = replace(index, candidates=candidates)
+    for effort in EFFORTS:
+        index = replace(index, effort=effort)
         recall = recall_of(model, index, histories)
         if recall >= LEAST_RECALL:
-            told = f"an index of {items:,} items, {candidates} candidates: recall@{K} {recall:.4f} of exact"
-            return replace(model, index=index), Retrieval(told=told, recall=recall, candidates=candidates)
-    told = f"exact: an index of {index.candidates} candidates found {recall:.4f} of the best {K}, not {LEAST_RECALL}"
-    return model, Retrieval(told=told, recall=1.0, candidates=0)
+            told = f"an index, a part of {effort.part} of its cells, {effort.candidates} candidates"
+            told = f"{told}: recall@{K} {recall:.4f} of exact, {items:,} items"
+            return replace(model, index=index), Retrieval(told=told, recall=recall)
+    told = f"exact, {items:,} items: an index found {recall:.4f} of the best {K} at most, {LEAST_RECALL} are needed"
+    return model, Retrieval(told=told, recall=1.0)
 
 
 def recall_of(model: FactorModel, index: Index, histories: Any) -> float:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 NOTHING: Final = np.empty(0, dtype=np.int64)
 
 _STEPS: Final = 127
+_QUERY_STEPS: Final = 8191
+"""So many that sums over 2,000 numbers still fit 32 bits."""
+
 _SUMMED: Final = 1e-5
 """What sums of float32 in another order may differ by, as a share of the lengths."""
 
@@ -145,7 +148,10 @@ class Rounded:
         highest = np.abs(vectors).max(axis=1, initial=0)
         scale = (np.maximum(highest, np.finfo(np.float32).tiny * _STEPS) / _STEPS).astype(np.float32)
         codes = np.rint(vectors / scale[:, None]).astype(np.int8)
-        off = np.linalg.norm(vectors - codes * scale[:, None], axis=1) + _SUMMED * np.linalg.norm(vectors, axis=1)
+        off = np.linalg.norm(vectors - codes * scale[:, None], axis=1)
+        # What rounding the query moves: half a step for each number, a step is at most its length over the steps.
+        moved = np.sqrt(vectors.shape[1]) / (2 * _QUERY_STEPS) + _SUMMED
+        off += moved * (np.linalg.norm(vectors, axis=1) + off)
         return cls(
             vectors=kernels.contiguous(vectors, np.float32), codes=codes, scale=scale, error=off.astype(np.float32),
             sums=Sums.of(vectors),
@@ -167,7 +173,8 @@ class Rounded:
             near: filled with the scores that are near, float32, shape (items,).
         """
         query = kernels.contiguous(query, np.float32)
-        kernels.add_products(base, self.codes, self.scale, query, near)
+        step = np.float32(max(np.abs(query).max(initial=0), np.finfo(np.float32).tiny * _QUERY_STEPS) / _QUERY_STEPS)
+        kernels.add_products(base, self.codes, self.scale, np.rint(query / step).astype(np.int16), step, near)
         mean, deviation = self.sums.moments(query, base, crossed)
         return Whole(
             near=near, times=float(np.linalg.norm(query)), error=self.error, base=base, mean=mean, deviation=deviation,

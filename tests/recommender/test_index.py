@@ -11,7 +11,7 @@ from scipy import sparse
 
 from music_assets.recommender import bundle, indexing
 from music_assets.recommender.bundle import Contents
-from music_assets.recommender.index import CANDIDATES, Index, K
+from music_assets.recommender.index import EFFORTS, Index, K
 from music_assets.recommender.indexing import indexed, recall_of
 from music_assets.recommender.manifest import MANIFEST
 from music_assets.recommender.models.factors import FactorModel
@@ -85,9 +85,8 @@ def test_beyond_it_an_index_finds_the_best(model: FactorModel, histories: Any) -
     served, found = indexed(model, histories)
     assert isinstance(served, FactorModel)
     assert served.index is not None
-    assert found["ials"].candidates == served.index.candidates in CANDIDATES
     assert found["ials"].recall >= 0.99
-    assert found["ials"].told.startswith("an index of 30,000 items")
+    assert found["ials"].told.startswith("an index, a part of ")
     assert recall_of(served, served.index, histories) == found["ials"].recall, "the same again"
 
 
@@ -96,8 +95,8 @@ def test_an_index_that_misses_too_much_is_not_used_and_that_is_told(model: Facto
     served, found = indexed(model, histories, build=shuffled)
     assert isinstance(served, FactorModel)
     assert served.index is None
-    assert found["ials"].told.startswith(f"exact: an index of {CANDIDATES[-1]} candidates found 0.")
-    assert found["ials"].told.endswith(f"of the best {K}, not 0.99")
+    assert found["ials"].told.startswith("exact, 30,000 items: an index found 0.")
+    assert found["ials"].told.endswith(f"of the best {K} at most, 0.99 are needed")
 
 
 @pytest.mark.usefixtures("large")
@@ -108,16 +107,18 @@ def test_an_index_that_nobody_can_judge_is_not_used(model: FactorModel) -> None:
 
 
 @pytest.mark.usefixtures("large")
-def test_candidates_are_raised_until_enough_is_found(model: FactorModel, histories: Any) -> None:
+def test_an_index_looks_harder_until_enough_is_found(model: FactorModel, histories: Any) -> None:
     noise = np.random.default_rng(8).normal(scale=0.3 / NUMBERS, size=(ITEMS, NUMBERS))
-    _, found = indexed(model, histories, build=lambda vectors: Index.of((vectors + noise).astype(np.float32)))
-    assert found["ials"].candidates > CANDIDATES[0]
+    served, found = indexed(model, histories, build=lambda vectors: Index.of((vectors + noise).astype(np.float32)))
+    assert isinstance(served, FactorModel)
+    assert served.index is not None
+    assert served.index.effort in EFFORTS[1:]
     assert found["ials"].recall >= 0.99
 
 
 @pytest.mark.parametrize("without", [0, 1, 30, 5000])
 def test_scores_are_exact_and_nothing_unwanted_is_among_them(model: FactorModel, without: int) -> None:
-    index = Index.of(model.factors, candidates=1600)
+    index = Index.of(model.factors, EFFORTS[2])
     draw = np.random.default_rng(9)
     query = model.factors[draw.choice(ITEMS, 5)].sum(axis=0)
     unwanted = np.argsort(-(model.factors @ query))[:without]
@@ -163,7 +164,7 @@ def test_a_bundle_keeps_its_index_and_what_was_measured(tmp_path: Path, model: F
     assert isinstance(loaded.model, FactorModel)
     assert written.model.index is not None
     assert loaded.model.index is not None
-    assert loaded.model.index.candidates == written.model.index.candidates
+    assert loaded.model.index.effort == written.model.index.effort
     np.testing.assert_array_equal(loaded.model.index.raw(), written.model.index.raw())
     np.testing.assert_array_equal(Index.of(model.factors).raw(), written.model.index.raw(), "built anew, the same")
     assert loaded.retrieval == written.retrieval

@@ -5,7 +5,7 @@ listener's are solved from the history at the moment of asking.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 
-from music_assets.recommender.index import Index
+from music_assets.recommender.index import Effort, Index
 from music_assets.recommender.models.base import (
     AdditiveModel,
     Listening,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _SOLVED_WITH: Final = ("weighting", "unheard", "ridge", "exponent", "catalogue", "mean_weight")
 _INDEX: Final = "index"
-_CANDIDATES: Final = "candidates"
+_EFFORT: Final = "effort"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class FactorModel(AdditiveModel):
         arrays, words = {"popularity": self.popularity, "factors": self.factors}, self._words
         if self.index is None:
             return State(arrays, words)
-        return State({**arrays, _INDEX: self.index.raw()}, {**words, _CANDIDATES: self.index.candidates})
+        return State({**arrays, _INDEX: self.index.raw()}, {**words, _EFFORT: asdict(self.index.effort)})
 
     @classmethod
     def restored(cls, items: tuple[str, ...], state: State) -> FactorModel:
@@ -126,8 +126,8 @@ class FactorModel(AdditiveModel):
             IntegrityError: the index is none, or one of other factors.
         """
         learnt: dict[str, Any] = {**state.arrays, **state.words}
-        raw, candidates = learnt.pop(_INDEX, None), learnt.pop(_CANDIDATES, 0)
-        index = None if raw is None else Index.restored(raw, candidates, learnt["factors"].shape)
+        raw, effort = learnt.pop(_INDEX, None), learnt.pop(_EFFORT, {})
+        index = None if raw is None else Index.restored(raw, Effort(**effort), learnt["factors"].shape)
         return cls(items=items, index=index, **learnt)
 
     def aligned(self, items: tuple[str, ...]) -> FactorModel:
