@@ -46,6 +46,7 @@ class Effort:
 
 EFFORTS: Final = (
     Effort(part=8, candidates=400),
+    Effort(part=4, candidates=400),
     Effort(part=4, candidates=800),
     Effort(part=2, candidates=1600),
     Effort(part=1, candidates=3200),
