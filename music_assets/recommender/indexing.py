@@ -48,9 +48,11 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Judge:
-    """A listener with columns heard, their factors, and the columns of the exact best `K` that they did not hear."""
+    """Factors of a listener, and the columns of the exact best `K`, what was heard among them.
 
-    heard: NDArray[np.int64]
+    To leave that out an index is asked for as many more: what is found then is rather more than what is judged.
+    """
+
     query: NDArray[np.float32]
     best: NDArray[np.int64]
 
@@ -101,8 +103,7 @@ def _judged(
 def shares(model: FactorModel, index: Index, judges: Sequence[Judge]) -> NDArray[np.float64]:
     """Return what share of the exact best `K` an index finds for each judge; a single 0 where there are none."""
     found = [
-        len(np.intersect1d(judge.best, index.best(model.factors, judge.query, model.prior, K, judge.heard)))
-        / len(judge.best)
+        len(np.intersect1d(judge.best, index.best(model.factors, judge.query, model.prior, K))) / len(judge.best)
         for judge in judges
     ]
     return np.asarray(found or [0.0], dtype=np.float64)
@@ -115,4 +116,4 @@ def _judges(model: FactorModel, histories: Any) -> Iterator[Judge]:
         part = slice(histories.indptr[row], histories.indptr[row + 1])
         heard, counts = histories.indices[part].astype(np.int64), histories.data[part].astype(np.float32)
         query = model.listener(heard, weigh(counts, model.weighting))
-        yield Judge(heard, query, Whole.exact(model.prior + model.factors @ query).best(K, heard))
+        yield Judge(query, Whole.exact(model.prior + model.factors @ query).best(K))

@@ -108,7 +108,7 @@ def test_an_index_that_nobody_can_judge_is_not_used(model: FactorModel) -> None:
 
 @pytest.mark.usefixtures("large")
 def test_an_index_looks_harder_until_enough_is_found(model: FactorModel, histories: Any) -> None:
-    noise = np.random.default_rng(8).normal(scale=0.3 / NUMBERS, size=(ITEMS, NUMBERS))
+    noise = np.random.default_rng(8).normal(scale=0.2 / NUMBERS, size=(ITEMS, NUMBERS))
     served, found = indexed(model, histories, build=lambda vectors: Index.of((vectors + noise).astype(np.float32)))
     assert isinstance(served, FactorModel)
     assert served.index is not None
