@@ -126,6 +126,26 @@ def als(
 
 
 @bench.command()
+def retrieval(
+    *,
+    json: AsJson = False,
+    items: Annotated[list[int] | None, typer.Option(min=1000, help="Size of a catalogue; may be repeated.")] = None,
+    factors: Annotated[int, typer.Option(min=2, help="Numbers per item.")] = 128,
+    listeners: Annotated[int, typer.Option(min=100, help="In the world the factors are learnt from.")] = 50_000,
+    queries: Annotated[int, typer.Option(min=10, help="Of a round.")] = 200,
+    repeat: Annotated[int, typer.Option(min=1, help="Rounds.")] = 7,
+) -> None:
+    """Measure what finding the best hundred of a catalogue costs, beside FAISS; exit code 1 when a limit is missed."""
+    from music_assets.bench.retrieval import Options, run
+
+    options = Options(
+        items=tuple(items) if items else Options.items, factors=factors, listeners=listeners, queries=queries,
+        repeat=repeat,
+    )  # fmt: skip
+    _tell(lambda say: run(options, say), as_json=json)
+
+
+@bench.command()
 def warehouse(
     *,
     listens: Annotated[list[int] | None, typer.Option(min=1000, help="Listens before; may be repeated.")] = None,

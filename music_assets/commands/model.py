@@ -42,7 +42,7 @@ def show(version: Annotated[str, typer.Argument(help="By default the champion.")
     if chosen is None:
         raise UnavailableError("no model serves yet: materialise recommender/champion and online/bundle first")
     entry = releases.entry(root, chosen)
-    names = ("recipe", "created_at", "settings", "metrics", "cutoff", "data_until")
+    names = ("recipe", "created_at", "settings", "metrics", "cutoff", "data_until", "retrieval")
     facts = [[name, str(entry.facts[name])] for name in names if name in entry.facts]
     roles = ", ".join(entry.roles) or "none"
     screen.show(["", ""], [["version", entry.version], ["role", roles], *facts])

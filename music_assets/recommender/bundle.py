@@ -64,6 +64,7 @@ class Contents:
         names: item id to what a person calls it; an item without a name is called by its id.
         listens: how many listens before `cutoff` the holdout model learned from; 0 in a bundle that does not say.
         content: what the catalogue says of the model's items and of some that nobody has heard, if it says anything.
+        retrieval: model of factors to how the best of its catalogue are found, as `indexing.Retrieval` says it.
     """
 
     model: FittedModel
@@ -76,6 +77,7 @@ class Contents:
     names: Mapping[str, str] = field(default_factory=dict)
     listens: int = 0
     content: ContentModel | None = None
+    retrieval: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,6 +270,7 @@ def _facts(version: str, created_at: datetime, contents: Contents) -> dict[str, 
         "cutoff": contents.cutoff,
         "data_until": contents.data_until,
         "listens": contents.listens,
+        "retrieval": dict(contents.retrieval),
         "probe": probe(contents.model),
     }
 
@@ -278,6 +281,7 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         holdout=read_model(folder, "holdout"),
         names=json.loads((folder / "names.json").read_text("utf-8")),
         listens=manifest.get("listens", 0),
+        retrieval=manifest.get("retrieval", {}),
         content=_content(folder),
         **{name: manifest[name] for name in ("recipe", "settings", "metrics", "cutoff", "data_until")},
     )

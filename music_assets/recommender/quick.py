@@ -15,18 +15,20 @@ import numpy as np
 from scipy import sparse
 
 from music_assets.recommender import kernels
+from music_assets.recommender.index import Searched
 from music_assets.recommender.models.base import one_history, weigh
 from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.session import SessionModel
 from music_assets.recommender.models.spectral import SpectralModel
-from music_assets.recommender.retrieval import Rounded, Scores
+from music_assets.recommender.retrieval import Rounded, Scores, Sums, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from music_assets.recommender.index import Index
     from music_assets.recommender.models.base import FittedModel, Weighting
 
 LEAST_DEVIATION: Final = 1e-9
@@ -75,7 +77,7 @@ class _Neighbours(Rater):
 
     def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
         self.sum(heard, room[0])
-        return Scores.exact(room[0])
+        return Whole.exact(room[0])
 
     def sum(self, heard: Heard, scores: NDArray[np.float32]) -> None:
         """Fill in the scores, shape (items,)."""
@@ -103,6 +105,28 @@ class _Factors(Rater):
     def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
         listener = self.model.listener(heard.columns, heard.weights(self.model.weighting))
         return self.rounded.products(listener, self.model.prior, self.crossed, room[0])
+
+
+@dataclass(frozen=True)
+class _IndexedFactors(Rater):
+    """Factors of a large catalogue: an index leads to the items' best."""
+
+    model: FactorModel
+    index: Index
+    sums: Sums
+    crossed: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, model: FactorModel, index: Index) -> _IndexedFactors:
+        return cls(model, index, Sums.of(model.factors), model.prior @ model.factors)
+
+    def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:  # noqa: ARG002 - an index needs no room
+        listener = self.model.listener(heard.columns, heard.weights(self.model.weighting))
+        mean, deviation = self.sums.moments(listener, self.model.prior, self.crossed)
+        return Searched(
+            index=self.index, vectors=self.model.factors, query=listener, base=self.model.prior, mean=mean,
+            deviation=deviation,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,7 +165,7 @@ class _Plain(Rater):
 
     def score(self, heard: Heard, room: NDArray[np.float32]) -> Scores:
         room[0] = self.model.score(one_history(heard.columns, heard.counts, len(self.model.items)))[0]
-        return Scores.exact(room[0])
+        return Whole.exact(room[0])
 
 
 def rater(model: FittedModel) -> Rater:
@@ -149,7 +173,7 @@ def rater(model: FittedModel) -> Rater:
     if isinstance(model, SpectralModel):
         return _Spectral.of(model)
     if isinstance(model, FactorModel):
-        return _Factors.of(model)
+        return _Factors.of(model) if model.index is None else _IndexedFactors.of(model, model.index)
     if isinstance(model, ItemModel) and not isinstance(model, SessionModel):
         return _Neighbours.of(model)
     return _Plain(model)
@@ -187,9 +211,7 @@ class FirstStage:
     def propose(self, heard: Heard) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the candidates, ascending, and their features, float32, shape (features, candidates)."""
         rated = [rater.score(heard, room) for rater, room in zip(self.raters, self.rooms.each, strict=True)]
-        for scores in rated:
-            scores.near[heard.columns] = -np.inf
-        columns = np.unique(np.concatenate([scores.best(self.per_model) for scores in rated]))
+        columns = np.unique(np.concatenate([scores.best(self.per_model, heard.columns) for scores in rated]))
         features = np.empty((2 * len(rated) + 2, len(columns)), dtype=np.float32)
         for number, scores in enumerate(rated):
             features[2 * number] = (scores.of(columns) - scores.mean) / max(scores.deviation, LEAST_DEVIATION)

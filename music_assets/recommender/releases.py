@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from music_assets.recommender import bundle
 from music_assets.recommender.bundle import Pointer
 from music_assets.recommender.files import write_whole
+from music_assets.recommender.index import K
 from music_assets.recommender.manifest import read_manifest
 from streaming.errors import ConfigurationError, IntegrityError, UnavailableError
 
@@ -60,6 +61,14 @@ class Entry:
     roles: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval:
+    """How a bundle finds the best of its catalogue: a sentence, and for each model of factors what its metric says."""
+
+    told: str
+    recall: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +188,15 @@ def withdrawn_like(root: Path, recipe: str, settings: Mapping[str, Any], *, data
         if (each.recipe, each.data_until) == (recipe, data_until) and _plain(each.settings) == _plain(settings):
             return each
     return None
+
+
+def retrieval(root: Path, version: str) -> Retrieval:
+    """Return how a bundle's models of factors find the best of the catalogue."""
+    found = _entry(root, version).facts.get("retrieval", {})
+    return Retrieval(
+        told="; ".join(f"{model}: {each['told']}" for model, each in found.items()) or "exact",
+        recall={f"retrieval_recall@{K}/{model}": each["recall"] for model, each in found.items()},
+    )
 
 
 def problem(root: Path, version: str) -> str | None:

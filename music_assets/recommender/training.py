@@ -20,15 +20,15 @@ from music_assets.recommender.exposures import Exposures
 from music_assets.recommender.files import replaced
 from music_assets.recommender.gate import Champion, Limit, Verdict, in_one, judge, refused
 from music_assets.recommender.hearing import Hearing, challengers, judged_champion
+from music_assets.recommender.indexing import indexed
 from music_assets.recommender.interactions import Interactions
 from music_assets.recommender.item_features import ItemFeatures
 from music_assets.recommender.limits import Opponent, of_coverage, of_latency, of_listens, of_slices, of_withdrawal
 from music_assets.recommender.metrics import Interval, K, difference
-from music_assets.recommender.models.content import Content
 from music_assets.recommender.names import CANDIDATES, CONTENT, EASE, FIRST_STAGE, POPULARITY, TWO_STAGE
-from music_assets.recommender.ranking import fitted_again, second_stage
+from music_assets.recommender.ranking import second_stage
 from music_assets.recommender.recipes import recipe
-from music_assets.recommender.shelf import stocked
+from music_assets.recommender.refit import refitted
 from music_assets.recommender.split import MAX_LISTENERS, Split, cutoff_of, split_at
 from streaming.errors import IntegrityError, UnavailableError
 
@@ -61,10 +61,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a training: the verdict on the challenger and the version to serve from now on."""
+    """What became of a training.
+
+    Attributes:
+        verdict: on the challenger.
+        version: to serve from now on.
+        retrieval: how that finds the best of its catalogue, in a sentence.
+    """
 
     verdict: Verdict
     version: str
+    retrieval: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +206,7 @@ class Workshop:
             stays = served is not None and (served.contents.recipe != POPULARITY or self._taken_back(floor, hearing))
             version = served.version if served is not None and stays else self._refit(floor, hearing)
         bundle.release(self.root, version)
-        outcome = Outcome(in_one(verdicts), version)
+        outcome = Outcome(in_one(verdicts), version, releases.retrieval(self.root, version).told)
         with replaced(self._work / "outcome") as folder:
             (folder / "outcome.json").write_text(json.dumps(asdict(outcome)), "utf-8")
         return outcome
@@ -213,14 +220,17 @@ class Workshop:
             return verdict, None
         version = self._refit(challenger, hearing)
         problem = releases.problem(self.root, version)
-        return (refused(verdict, challenger.recipe, problem), None) if problem else (verdict, version)
+        if problem:
+            return refused(verdict, challenger.recipe, problem), None
+        recall = releases.retrieval(self.root, version).recall
+        return replace(verdict, metrics={**verdict.metrics, **recall}), version
 
     def outcome(self) -> Outcome:
         """Return what the last `release` said, in words; the intervals are in its metadata."""
         said = json.loads((self._work / "outcome" / "outcome.json").read_text("utf-8"))
         told = {name: said["verdict"][name] for name in ("released", "reason", "listeners", "metrics")}
         limits = tuple(Limit(**each) for each in said["verdict"]["limits"])
-        return Outcome(Verdict(**told, limits=limits), said["version"])
+        return Outcome(Verdict(**told, limits=limits), said["version"], said.get("retrieval", ""))
 
     def _candidates(self) -> dict[str, Candidate]:
         """Return the needed candidates, and of the others those that saw the same listens."""
@@ -252,7 +262,7 @@ class Workshop:
         return [
             *of_slices(challenger.evaluation, opponent, history, popularity),
             of_coverage(challenger.evaluation, opponent),
-            of_latency(model, history),
+            of_latency(indexed(model, history)[0], history),
             *of_listens(hearing.listens.time, opponent),
             of_withdrawal(self._taken_back(challenger, hearing)),
         ]
@@ -262,17 +272,5 @@ class Workshop:
         return releases.withdrawn_like(self.root, candidate.recipe, candidate.settings, data_until=until)
 
     def _refit(self, candidate: Candidate, hearing: Hearing) -> str:
-        listens, content = hearing.listens, hearing.candidates.get(CONTENT)
-        contents = bundle.Contents(
-            model=fitted_again(candidate, listens),
-            holdout=candidate.holdout,
-            recipe=candidate.recipe,
-            settings=candidate.settings,
-            metrics=candidate.evaluation.means(),
-            cutoff=candidate.cutoff,
-            data_until=int(listens.time.max()),
-            names=hearing.names,
-            listens=int((listens.time < candidate.cutoff).sum()),
-            content=stocked(Content(**content.settings), listens) if content else None,
-        )
+        contents = refitted(candidate, hearing.listens, hearing.names, content=hearing.candidates.get(CONTENT))
         return bundle.write(self.root, contents)

@@ -17,7 +17,7 @@ from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.session import SessionModel
 from music_assets.recommender.models.spectral import SpectralModel
 from music_assets.recommender.quick import FirstStage, Heard
-from music_assets.recommender.retrieval import Rounded, Scores
+from music_assets.recommender.retrieval import Rounded, Whole
 from music_assets.recommender.two_stage import TwoStage, feature_names, propose, rate
 from streaming.errors import IntegrityError
 
@@ -175,7 +175,7 @@ def test_the_best_of_exact_scores_are_those_of_a_whole_sort(items: int, count: i
     for scores in (draw.integers(0, 50, items), draw.normal(size=items), np.full(items, -np.inf)):
         scores = scores.astype(np.float32)
         scores[draw.random(items) < 0.3] = -np.inf
-        assert Scores.exact(scores).best(count).tolist() == [
+        assert Whole.exact(scores).best(count).tolist() == [
             column for column in top(scores[None], count)[0] if column >= 0
         ]
 

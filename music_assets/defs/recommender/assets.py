@@ -241,6 +241,7 @@ def champion(config: ChampionConfig, platform: PlatformResource) -> dg.Materiali
             "over_popularity": str(outcome.verdict.over_popularity),
             "over_champion": str(outcome.verdict.over_champion),
             "limits": dg.MetadataValue.md(as_table(outcome.verdict.limits)),
+            "retrieval": outcome.retrieval,
             **outcome.verdict.metrics,
         }
     )

@@ -5,7 +5,7 @@ listener's are solved from the history at the moment of asking.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -13,10 +13,12 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 
+from music_assets.recommender.index import Effort, Index
 from music_assets.recommender.models.base import (
     AdditiveModel,
     Listening,
     Model,
+    Reason,
     State,
     Weighting,
     selection,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 
 _SOLVED_WITH: Final = ("weighting", "unheard", "ridge", "exponent", "catalogue", "mean_weight")
+_INDEX: Final = "index"
+_EFFORT: Final = "effort"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class FactorModel(AdditiveModel):
         catalogue: items it learnt from.
         exponent: of that scale.
         mean_weight: what a history's weights are divided by.
+        index: what leads to the best of a catalogue that is too large to be read for one answer, or None.
     """
 
     kind: ClassVar[str] = "factors"
@@ -56,6 +61,7 @@ class FactorModel(AdditiveModel):
     exponent: float
     catalogue: int
     mean_weight: float
+    index: Index | None = None
 
     @cached_property
     def _gram(self) -> NDArray[np.float32]:
@@ -75,6 +81,20 @@ class FactorModel(AdditiveModel):
         """Return a listener's factors, shape (factors,), from columns heard and their weights."""
         return _solved(*self._system(heard, weights))
 
+    def fold_in(
+        self, heard: NDArray[np.int64], counts: NDArray[np.float32], *, k: int, exclude: NDArray[np.int64]
+    ) -> list[tuple[int, float, Reason]]:
+        """Answer one history through the index where there is one."""
+        if self.index is None:
+            return super().fold_in(heard, counts, k=k, exclude=exclude)
+        with one_blas_thread():
+            listener = self.listener(heard, weigh(counts, self.weighting))
+            without = np.concatenate([heard, exclude])
+            best = self.index.best(self.factors, listener, self.prior, k, without)
+            scores = self.prior[best] + self.factors[best] @ listener
+            reasons = self.reasons(heard, counts, best)
+        return list(zip(best.tolist(), scores.tolist(), reasons, strict=True))
+
     def speaks(
         self, heard: NDArray[np.int64], weights: NDArray[np.float32], columns: NDArray[np.int64]
     ) -> NDArray[np.float32]:
@@ -92,25 +112,37 @@ class FactorModel(AdditiveModel):
         return [(int(place), float(cosine[place])) for place in best if cosine[place] > 0]
 
     def state(self) -> State:
-        """The factors, and what a listener's are solved with."""
-        words = {name: getattr(self, name) for name in _SOLVED_WITH}
-        return State({"popularity": self.popularity, "factors": self.factors}, words)
+        """The factors, what a listener's are solved with, and the index."""
+        arrays, words = {"popularity": self.popularity, "factors": self.factors}, self._words
+        if self.index is None:
+            return State(arrays, words)
+        return State({**arrays, _INDEX: self.index.raw()}, {**words, _EFFORT: asdict(self.index.effort)})
 
     @classmethod
     def restored(cls, items: tuple[str, ...], state: State) -> FactorModel:
-        """Take both as they were."""
+        """Take all as it was.
+
+        Raises:
+            IntegrityError: the index is none, or one of other factors.
+        """
         learnt: dict[str, Any] = {**state.arrays, **state.words}
-        return cls(items=items, **learnt)
+        raw, effort = learnt.pop(_INDEX, None), learnt.pop(_EFFORT, {})
+        index = None if raw is None else Index.restored(raw, Effort(**effort), learnt["factors"].shape)
+        return cls(items=items, index=index, **learnt)
 
     def aligned(self, items: tuple[str, ...]) -> FactorModel:
-        """Carry the factors over; an unknown item has none."""
+        """Carry the factors over, without their index; an unknown item has none."""
         select = selection(self.items, items)
         return FactorModel(
             items=items,
             popularity=np.asarray(select @ self.popularity, dtype=np.float32),
             factors=np.asarray(select @ self.factors, dtype=np.float32),
-            **self.state().words,
+            **self._words,
         )
+
+    @property
+    def _words(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SOLVED_WITH}
 
     def _system(
         self, heard: NDArray[Any], weights: NDArray[np.float32]
