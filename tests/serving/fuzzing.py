@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from serving.settings import Settings
 
+    Known = dict[str, list[str]]
+
 LEFT_OUT = {("GET", "/metrics"), ("GET", "/users/{user_id}/export"), ("GET", "/users/{user_id}/plays")}
 """What is no JSON; tests of their own read them."""
 
@@ -32,9 +34,7 @@ QUIET = settings(
     phases=[Phase.explicit, Phase.generate],
 )  # fmt: skip
 
-FAN = "fan"
 KNOWN = {
-    "user_id": [FAN, "somebody"],
     "item_id": ["artist:04", "artist:1", "track:1", "track:99", "album:1"],
     "topic": [topic.name for topic in event_topics()],
     "zone": ["Europe/Brussels"],
@@ -51,7 +51,7 @@ def plain(_: Any, value: Any) -> bytes:
 
 
 def plant(chosen: Settings) -> None:
-    """Fill the stores: a model, charts, names, marts; the listener `FAN` has a history once they sent an event."""
+    """Fill the stores: a model, charts, names, marts."""
     lake = Lake(chosen.storage)
     lake.create_all()
     worlds.names(chosen, {"artist:04": "Four", "artist:1": "One"}, {"artist:04": "rock"})
@@ -62,11 +62,16 @@ def plant(chosen: Settings) -> None:
         marts.plant(connection)
 
 
-def give_history(chosen: Settings) -> None:
-    """Give `FAN` a past, in Redis and in the marts."""
+def fan(client: TestClient) -> str:
+    """Return the user who has a past: one for each way in, because a sequence of requests may erase them."""
+    return "keyed-fan" if "authorization" in client.headers else "fan"
+
+
+def give_history(chosen: Settings, user_id: str) -> None:
+    """Give a listener a past, in Redis and in the marts."""
     with psycopg.connect(chosen.database) as connection:
         [listener] = connection.execute(
-            "select listener_id::text from identity.listener where user_id = %s", [FAN]
+            "select listener_id::text from identity.listener where user_id = %s", [user_id]
         ).fetchone() or [""]
         connection.execute("update marts.fct_listens set user_id = %s where user_id = 'u2'", [listener])
     with redis.Redis.from_url(chosen.redis) as client:
@@ -78,40 +83,41 @@ def description(client: TestClient) -> Any:
     app: Any = client.app
     found = schemathesis.openapi.from_dict(app.openapi())
     found.config.update(base_url="http://localhost")
+    known = {**KNOWN, "user_id": [fan(client), "somebody"]}
 
     @found.hook
     def flatmap_case(_context: Any, case: Any) -> st.SearchStrategy[Any]:
         return st.tuples(st.booleans(), st.randoms(use_true_random=False)).map(
-            lambda drawn: _known(case, drawn[1]) if drawn[0] else case
+            lambda drawn: _known(case, drawn[1], known) if drawn[0] else case
         )
 
     return found
 
 
-def _known(case: Any, draw: Any) -> Any:
+def _known(case: Any, draw: Any, known: Known) -> Any:
     if (case.method, case.path) == ("DELETE", "/users/{user_id}"):
         return case  # who is erased is let in no more
-    named = [each.name for each in case.operation.query if each.name in KNOWN]
-    case.query = {**(case.query or {}), **{name: draw.choice(KNOWN[name]) for name in named if draw.random() < SHARE}}
+    named = [each.name for each in case.operation.query if each.name in known]
+    case.query = {**(case.query or {}), **{name: draw.choice(known[name]) for name in named if draw.random() < SHARE}}
     for part in (case.path_parameters, case.body):
-        _name(part, draw)
+        _name(part, draw, known)
     return case
 
 
-def _name(part: Any, draw: Any) -> None:
+def _name(part: Any, draw: Any, known: Known) -> None:
     """Put known values into the fields of these names, at any depth."""
     if isinstance(part, list):
         for each in part:
-            _name(each, draw)
+            _name(each, draw, known)
     if not hasattr(part, "items"):
         return
     for name, value in part.items():
-        if name in KNOWN:
-            part[name] = draw.choice(KNOWN[name])
+        if name in known:
+            part[name] = draw.choice(known[name])
         elif name == "timestamp":
             part[name] = (datetime.now(UTC) - timedelta(days=draw.randrange(900))).isoformat()
         else:
-            _name(value, draw)
+            _name(value, draw, known)
 
 
 def operations(client: TestClient) -> list[Any]:

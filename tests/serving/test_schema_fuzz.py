@@ -15,7 +15,7 @@ from music_assets.keys import Scope
 from serving.app import create_app
 from tests.serving import fuzzing
 from tests.serving.conftest import listen
-from tests.serving.fuzzing import FAN, QUIET, ask_each, description, operations, send
+from tests.serving.fuzzing import QUIET, ask_each, description, operations, send
 from tests.serving.test_access import Holder, make_key
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def opened(
         headers = {"authorization": f"Bearer {key}"} if key else {}
         app = create_app(chosen)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False, headers=headers) as client:
-            client.delete(f"/users/{FAN}/pause")  # whoever was asked before may have asked for it
-            assert client.post("/events", json=listen(user_id=FAN)).status_code == 202
-            fuzzing.give_history(chosen)
-            _until(lambda: client.get("/recommend", params={"user_id": FAN}).json().get("rung") == "personal")
+            fan = fuzzing.fan(client)
+            assert client.post("/events", json=listen(user_id=fan)).status_code == 202
+            fuzzing.give_history(chosen, fan)
+            _until(lambda: client.get("/recommend", params={"user_id": fan}).json().get("rung") == "personal")
             _until(lambda: client.get("/search", params={"q": "four"}).is_success)
             yield client
 
