@@ -54,7 +54,7 @@ def answers(world: Interactions, *, each: int, since: int, until: int, seed: int
         for number in range(each):
             at = int(random.integers(since, until))
             for place, item in enumerate(random.permutation(60)[:10], start=1):
-                played = int(user[1:]) % 3 == item % 3 and random.random() < 1 / place
+                played = int(user[1:]) % 3 == item % 3 and random.random() < 0.4 / place
                 rows.append((f"{user}-{number}", user, f"track:{item:02d}", place, at, bool(played)))
     return rows
 
@@ -153,7 +153,7 @@ def trained(root: Path, world: Interactions, exposures: Exposures | None) -> Any
 
 def test_the_ranker_learns_from_what_was_shown_and_the_release_tells_it(tmp_path: Path) -> None:
     world = tastes(listeners=600)
-    shown = collected(answers(world, each=3, since=65 * DAY, until=78 * DAY))
+    shown = collected(answers(world, each=4, since=65 * DAY, until=78 * DAY))
     ranked = trained(tmp_path, world, shown)
     told = ranked.settings["shown"]
     assert told["learnt"], told
