@@ -13,13 +13,14 @@ ITEM_KNN: Final = "item_knn"
 BPR: Final = "bpr"
 SESSION: Final = "session"
 CONTENT: Final = "content"
+ARTIST_GRAPH: Final = "artist_graph"
 GF_CF: Final = "gf_cf"
 TWO_STAGE: Final = "two_stage"
 
 FIRST_STAGE: Final = (EASE, IALS, RP3BETA, ITEM_KNN, GF_CF)
 """The recipes whose proposals the second stage orders; the first one explains."""
 
-CANDIDATES: Final = (POPULARITY, *FIRST_STAGE, BPR, SESSION, CONTENT)
+CANDIDATES: Final = (POPULARITY, *FIRST_STAGE, BPR, SESSION, CONTENT, ARTIST_GRAPH)
 """All that is trained and measured daily; what proposes nothing is there to be compared with, content also for what
 nobody has heard."""
 

@@ -34,6 +34,8 @@ _LEARNING: Final[dict[str, Any]] = {
     # An addition is drawn to 0 a little: it holds a place where hardly anything was played and leaves those alone that
     # are known. At 0.1 most of what the place does is ascribed to the items again.
     "lambdarank_position_bias_regularization": 0.001,
+    # Sums of several threads differ in their last digits from run to run, and it takes seconds.
+    "num_threads": 1,
     # LightGBM tells what it learnt of the places in no other way.
     "verbose": 2,
 }

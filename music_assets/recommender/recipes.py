@@ -11,6 +11,7 @@ import optuna
 import structlog
 
 from music_assets.recommender.metrics import K, evaluate
+from music_assets.recommender.models.artist_graph import ArtistGraph
 from music_assets.recommender.models.base import Weighting
 from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.content import Content
@@ -22,6 +23,7 @@ from music_assets.recommender.models.session import Session
 from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.models.walk import Walk
 from music_assets.recommender.names import (
+    ARTIST_GRAPH,
     BPR,
     CONTENT,
     EASE,
@@ -260,6 +262,15 @@ def _content(trial: optuna.Trial) -> Model:
     )
 
 
+def _artist_graph(trial: optuna.Trial) -> Model:
+    return ArtistGraph(
+        shrink=trial.suggest_float("shrink", 0.5, 200, log=True),
+        own=trial.suggest_float("own", 0, 2),
+        hits=trial.suggest_float("hits", 0, 1),
+        weighting=_weighting(trial),
+    )
+
+
 def _popularity(trial: optuna.Trial) -> Model:
     return Popularity(trial.suggest_categorical("half_life_days", (90.0, 30.0, 7.0)))
 
@@ -277,6 +288,7 @@ _RECIPES: Final = {
         Recipe(BPR, Bpr()),
         Recipe(SESSION, Session()),
         Recipe(CONTENT, Content(), _content),
+        Recipe(ARTIST_GRAPH, ArtistGraph(), _artist_graph),
     )
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,15 @@ import pytest
 from pydantic import SecretStr
 
 from music_assets.defs.recommender import ranking
-from music_assets.recommender import bundle
+from music_assets.recommender.candidates import read
 from music_assets.recommender.exposures import PLAYED_WITHIN, Exposures, read_exposures
-from music_assets.recommender.manifest import read_manifest
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.popularity import Popularity
-from music_assets.recommender.names import EASE, POPULARITY
+from music_assets.recommender.names import EASE, POPULARITY, TWO_STAGE
+from music_assets.recommender.ranking import second_stage
 from music_assets.recommender.shown import LAST_PLACE, shown_examples
 from music_assets.recommender.training import Workshop
-from music_assets.recommender.two_stage import propose, rate
+from music_assets.recommender.two_stage import TwoStage, propose, rate
 from music_assets.resources import PlatformResource
 from tests.recommender.marts import create_marts
 from tests.recommender.worlds import DAY, START, listens, tastes
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from music_assets.recommender.candidates import Candidate
     from music_assets.recommender.interactions import Interactions
     from music_assets.settings import Settings
 
@@ -54,7 +54,7 @@ def answers(world: Interactions, *, each: int, since: int, until: int, seed: int
         for number in range(each):
             at = int(random.integers(since, until))
             for place, item in enumerate(random.permutation(60)[:10], start=1):
-                played = int(user[1:]) % 3 == item % 3 and random.random() < 1 / place
+                played = int(user[1:]) % 3 == item % 3 and random.random() < 0.4 / place
                 rows.append((f"{user}-{number}", user, f"track:{item:02d}", place, at, bool(played)))
     return rows
 
@@ -141,45 +141,54 @@ def test_files_hold_them(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.place, found.place)
 
 
-def trained(root: Path, world: Interactions, exposures: Exposures | None) -> Any:
-    workshop = Workshop(root)
-    workshop.prepare(world)
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A workshop in which what the ranker needs of models is trained."""
+    made = Workshop(tmp_path_factory.mktemp("models"))
+    made.prepare(tastes(listeners=600))
     for name in (POPULARITY, EASE):
-        workshop.train(name)
-    if exposures is not None:
-        workshop.show(exposures)
-    return workshop.rank()
+        made.train(name)
+    return made
 
 
-def test_the_ranker_learns_from_what_was_shown_and_the_release_tells_it(tmp_path: Path) -> None:
-    world = tastes(listeners=600)
-    shown = collected(answers(world, each=3, since=65 * DAY, until=78 * DAY))
-    ranked = trained(tmp_path, world, shown)
+def test_the_ranker_learns_from_what_was_shown_and_keeps_what_it_learnt(workshop: Workshop) -> None:
+    shown = collected(answers(workshop.listens(), each=4, since=65 * DAY, until=78 * DAY))
+    workshop.show(shown)
+    ranked = workshop.rank()
+    assert not isinstance(ranked, str), ranked
     told = ranked.settings["shown"]
     assert told["learnt"], told
     assert told["plays"] >= 500
     assert told["answers"] <= shown.answers
     assert told["odds"]["1"] == 1 > told["odds"]["2"] > told["odds"]["5"] > 0
     assert ranked.settings["trees"]["objective"] == "lambdarank"
+    kept = read(workshop.root / "work" / TWO_STAGE, TWO_STAGE)
+    assert kept.settings["shown"] == told, "a release writes these settings into its manifest"
     seen = ranking.shown_metadata(told)
     assert seen["odds_by_place"].value.count("\n") == 11
     assert "data:image/svg+xml" in seen["worth_of_places"].value
-    outcome = Workshop(tmp_path).release({})
-    version = bundle.write(tmp_path, replace(bundle.load(tmp_path, outcome.version).contents, settings=ranked.settings))
-    assert read_manifest(tmp_path / version)["settings"]["shown"] == told
 
 
-def test_with_few_or_no_showings_the_trees_are_those_of_the_listens(tmp_path: Path) -> None:
-    world = tastes(listeners=600)
-    rows = answers(world, each=1, since=65 * DAY, until=78 * DAY)
-    without = trained(tmp_path, world, None)
-    few = trained(tmp_path, world, collected(rows[:1000]))
-    late = trained(tmp_path, world, collected([(*row[:4], row[4] + 20 * DAY, row[5]) for row in rows]))
-    assert few.settings["shown"]["learnt"] is late.settings["shown"]["learnt"] is False
+def test_with_few_or_no_showings_the_trees_are_those_of_the_listens(workshop: Workshop) -> None:
+    rows = answers(workshop.listens(), each=1, since=65 * DAY, until=78 * DAY)
+    split = workshop.split()
+    stages = {EASE: read(workshop.root / "work" / EASE, EASE)}
+    late = [(*row[:4], row[4] + 20 * DAY, row[5]) for row in rows]
+    none, few, later = (second_stage(split, stages, shown) for shown in (None, collected(rows[:1000]), collected(late)))
+    assert not isinstance(none, str)
+    assert not isinstance(few, str)
+    assert not isinstance(later, str)
+    assert few.settings["shown"]["learnt"] is later.settings["shown"]["learnt"] is False
     assert "500 are needed" in few.settings["shown"]["reason"]
-    assert late.settings["shown"]["plays"] == 0, "what was shown after the cut-off is not known yet"
-    assert "shown" not in without.settings
-    assert without.holdout.trees == few.holdout.trees == late.holdout.trees
+    assert later.settings["shown"]["plays"] == 0, "what is played of it is not known at the cut-off"
+    assert "shown" not in none.settings
+    assert forest(none) == forest(few) == forest(later)
+
+
+def forest(candidate: Candidate) -> str:
+    """The trees of a candidate, as text."""
+    assert isinstance(candidate.holdout, TwoStage)
+    return candidate.holdout.trees
 
 
 def test_the_asset_reads_what_was_shown_in_the_time_that_the_ranker_learns_from(

@@ -16,6 +16,7 @@ from music_assets.recommender.interactions import Counted, Interactions
 from music_assets.recommender.item_features import ItemFeatures
 from music_assets.recommender.metrics import difference, evaluate
 from music_assets.recommender.models import blocks, neighbours
+from music_assets.recommender.models.artist_graph import ArtistGraph
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.content import Content
@@ -29,7 +30,7 @@ from music_assets.recommender.models.spectral import Spectral
 from music_assets.recommender.models.walk import Walk
 from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
-from tests.recommender.worlds import DAY, checkerboard, listens
+from tests.recommender.worlds import DAY, checkerboard, features, listens
 
 PERSONAL = [
     Ease(strength=1),
@@ -42,6 +43,7 @@ PERSONAL = [
     Bpr(factors=8),
     Session(),
     Content(),
+    ArtistGraph(shrink=1),
 ]
 MODELS = [Popularity(), Popularity(half_life_days=7), *PERSONAL]
 
@@ -379,3 +381,16 @@ def test_a_long_history_is_answered_within_two_milliseconds() -> None:
         model.fold_in(heard, np.ones(300, dtype=np.float32), k=20, exclude=np.empty(0, dtype=np.int64))
         taken.append(time.thread_time() - started)
     assert sorted(taken)[15] < 0.002
+
+
+def test_a_track_that_one_listener_heard_has_the_company_of_its_artist() -> None:
+    """Who hears a hears b as well: the tracks of b, the known one first, follow a track of a that only one heard."""
+    heard = [(f"u{user}", item, user) for user in range(9) for item in ("a1", "b1")]
+    others = [(f"v{user}", "c1", user) for user in range(9)]
+    world = listens([*heard, ("u0", "a2", 10), ("u1", "b2", 10), *others, ("v0", "b2", 9)])
+    known = features((item, "artist", item[0], 1) for item in world.items)
+    fitted = ArtistGraph(shrink=1).fit(replace(world, features=known))
+    near = [fitted.items[column] for column, _ in fitted.similar(fitted.column["a2"], k=4)]
+    assert near[:3] == ["a1", "b1", "b2"]
+    blind = ArtistGraph(shrink=1).fit(world)
+    assert "b1" in [blind.items[column] for column, _ in blind.similar(blind.column["a1"], k=1)], "each stands alone"

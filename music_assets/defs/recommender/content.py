@@ -61,6 +61,11 @@ def _foreseen(platform: PlatformResource, trained: "Candidate") -> Told:
     return {f"cold_{name}": value for name, value in dataclasses.asdict(found).items()}
 
 
+candidates_artist_graph = candidate(
+    "artist_graph",
+    "Artists whom the same listeners hear, carried to their items, fitted up to the cut-off: neighbours per item.",
+    "item_features",
+)
 candidates_content = candidate(
     "content",
     "What the catalogue says of items, weighed up to the cut-off: features per item, heard or not.",
