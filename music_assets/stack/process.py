@@ -59,7 +59,7 @@ def with_parent(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def in_background(command: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command line whose process gives way on a full core to those that answer people: they get nine tenths."""
+    """Return a command line whose process gives way on a full core to what answers people: that gets nine tenths."""
     nice = shutil.which("nice")
     return (nice, "-n", "10", *command) if nice else command
 
