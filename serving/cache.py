@@ -12,6 +12,7 @@ from music_assets.recommender import features
 from serving.dependency import Dependency
 from serving.histories import Kept, read
 from serving.line import Line
+from serving.marks import Marks
 from streaming import online
 from streaming.errors import IntegrityError, UnavailableError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from serving.histories import History
     from streaming.features import Features
 
-_SEEN_SECONDS: Final = 86_400
+_REPLY_SECONDS: Final = 86_400
 _LISTENER_SECONDS: Final = 7 * 86_400
 
 
@@ -32,17 +33,6 @@ def digest(kind: str, value: str) -> str:
     """Key for a value that must not be readable in Redis, its dump or its slow log."""
     return f"{kind}:{blake2b(value.encode(), digest_size=_DIGEST_BYTES).hexdigest()}"
 
-
-_MARK_SEEN: Final = f"""
-local seen = {{}}
-for at = 1, #ARGV[1], {_DIGEST_BYTES} do
-    local name = 'event:' .. string.sub(ARGV[1], at, at + {_DIGEST_BYTES - 1})
-    seen[#seen + 1] = redis.call('SET', name, 1, 'NX', 'EX', ARGV[2]) and 0 or 1
-end
-return seen
-"""
-"""One command for a batch, and one text of all its digests: as many SETs cost this process ten times the CPU, as many
-arguments four times."""
 
 _KEEP: Final = """
 for index, key in ipairs(KEYS) do redis.call('SET', key, ARGV[index + 1], 'EX', ARGV[1]) end
@@ -70,6 +60,7 @@ class Cache:
         self._kept = Kept()
         self._line = Line(url, seconds=timeout_seconds, on_changed=self._kept.changed)
         self.dependency = Dependency("redis", (RedisError,))
+        self.marks = Marks(self._line, self.dependency)
 
     async def listeners(self, user_ids: Sequence[str]) -> dict[str, str]:
         """Return the listener ids known here; empty when Redis is away."""
@@ -88,19 +79,6 @@ class Cache:
                 await self._line.ask("EVAL", _KEEP, len(names), *names, _LISTENER_SECONDS, *listeners.values())
         except UnavailableError:
             return
-
-    async def mark_seen(self, event_ids: Sequence[str]) -> list[bool] | None:
-        """Mark acknowledged events and return which of them were marked before; None when Redis is away.
-
-        Only a hint: the mark may be lost, and silver alone decides what a duplicate is.
-        """
-        digests = b"".join([blake2b(each.encode(), digest_size=_DIGEST_BYTES).digest() for each in event_ids])
-        try:
-            with self.dependency.watched():
-                seen = await self._line.ask("EVAL", _MARK_SEEN, 0, digests, _SEEN_SECONDS)
-        except UnavailableError:
-            return None
-        return [bool(each) for each in seen]
 
     async def history(self, listener_id: str) -> History:
         """Return what a listener heard; asks Redis, with one command, only if that may have changed since.
@@ -164,7 +142,7 @@ class Cache:
         """Keep an answer for a day, unless Redis is away."""
         try:
             with self.dependency.watched():
-                await self._line.ask("SET", digest("reply", name), value, "EX", _SEEN_SECONDS)
+                await self._line.ask("SET", digest("reply", name), value, "EX", _REPLY_SECONDS)
         except UnavailableError:
             return
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from music_assets.bench.history import silver_rows
 from music_assets.bench.workload import World
+from music_assets.stack.process import in_background
 from music_assets.warehouse import dbt, load_table
 from streaming.errors import IntegrityError
 from streaming.lake import Lake
@@ -192,7 +193,7 @@ def build(chosen: Settings, folder: Path, *options: str) -> None:
 
     target = folder / "dbt"
     run = subprocess.run(
-        [dbt.EXECUTABLE, "--quiet", "build", "--exclude-resource-type", "unit_test", *options],
+        in_background((str(dbt.EXECUTABLE), "--quiet", "build", "--exclude-resource-type", "unit_test", *options)),
         env={**dbt.environment(chosen), "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)},
         cwd=dbt.PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip

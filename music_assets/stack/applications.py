@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy import make_url
 
 from music_assets.stack.parts import DEPLOY, Part
-from music_assets.stack.process import socket_path, with_parent
+from music_assets.stack.process import in_background, socket_path, with_parent
 from streaming.control import FEATURES, StreamClient
 
 if TYPE_CHECKING:
@@ -88,9 +88,12 @@ def dagster(settings: Settings) -> list[Part]:
     socket = socket_path(home / "code.sock")
     code = Part(
         name="dagster-code",
-        command=_python(
-            "dagster", "api", "grpc", "-m", "music_assets.definitions", "--socket", str(socket),
-            "--location-name", _LOCATION, "--use-python-environment-entry-point",
+        # Runs are its children.
+        command=in_background(
+            _python(
+                "dagster", "api", "grpc", "-m", "music_assets.definitions", "--socket", str(socket),
+                "--location-name", _LOCATION, "--use-python-environment-entry-point",
+            )
         ),
         ready=lambda: _serves(socket),
         setting="MUSIC_HOME",
@@ -113,7 +116,7 @@ def dagster(settings: Settings) -> list[Part]:
     )
     daemon = Part(
         name="dagster-daemon",
-        command=_python("dagster._daemon", "run", *workspace),
+        command=in_background(_python("dagster._daemon", "run", *workspace)),
         ready=lambda: _heart_beats(settings.database),
         setting="DATABASE_URL",
         address="",

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 
 from music_assets.migrations import upgrade
 from music_assets.stack.parts import DEPLOY, Part
-from music_assets.stack.process import free_port, with_parent
+from music_assets.stack.process import free_port, in_background, with_parent
 from streaming.errors import StackError
 from streaming.topics.admin import apply
 
@@ -122,7 +122,8 @@ def postgres(settings: Settings) -> Part:
     files = ("-c", f"config_file={conf / 'postgresql.conf'}", "-c", f"hba_file={conf / 'pg_hba.conf'}")
     return Part(
         name="postgres",
-        command=with_parent(_as_postgres((*server, *files))),
+        # Most of its work is that of builds; what the API asks of it is little.
+        command=in_background(with_parent(_as_postgres((*server, *files)))),
         prepare=prepare,
         ready=ready,
         complete=complete,

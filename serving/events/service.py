@@ -135,7 +135,7 @@ class Outbox:
             total += len(places)
             if not all(done):
                 return total
-            await self._cache.mark_seen([message.event_id for message in messages.values()])
+            await self._cache.marks.mark([message.event_id for message in messages.values()])
 
     async def _address(self, page: Sequence[Spooled]) -> tuple[dict[int, Outgoing], list[int]]:
         """Messages of a page by their place, and the places of what nobody may keep; a listener who cannot be found out
@@ -212,7 +212,7 @@ class Ingest:
                 results[index] = _rejected(index, _NOT_WANTED)
         sent = await self._outbox.put(list(messages.values()), waiting=list(strangers.values()))
         accepted = [message.event_id for message, done in zip(messages.values(), sent, strict=True) if done]
-        marks = iter((await self._cache.mark_seen(accepted) if accepted else None) or ())
+        marks = iter((await self._cache.marks.mark(accepted) if accepted else None) or ())
         for (index, message), done in zip(messages.items(), sent, strict=True):
             verdict: Verdict = "accepted" if done else "spooled"
             duplicate = next(marks, None) if done else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 import redis
 
+from serving.cache import Cache
 from streaming.events import Event, derive_event_id
 from tests.serving.conftest import SEED, Start, listen, of
 
@@ -169,6 +171,18 @@ async def test_an_event_sent_twice_is_accepted_twice_and_marked(start: Start) ->
         first, second = [(await api.post(event)).json()["results"][0] for _ in range(2)]
     assert (first["verdict"], first["duplicate"]) == ("accepted", False)
     assert (second["verdict"], second["duplicate"]) == ("accepted", True)
+
+
+async def test_marks_of_one_turn_are_one_command_and_each_gets_its_own(redis_url: str) -> None:
+    cache, ids = Cache(redis_url, timeout_seconds=2), [uuid4().hex for _ in range(4)]
+    mark = cache.marks.mark
+    assert await mark(ids[:1]) == [False]
+    with redis.Redis.from_url(redis_url) as client:
+        before = client.info("commandstats")["cmdstat_eval"]["calls"]
+        found = await asyncio.gather(mark(ids[:2]), mark([]), mark(ids[1:]), mark(ids[3:]))
+        assert client.info("commandstats")["cmdstat_eval"]["calls"] == before + 1
+    assert found == [[True, False], [], [True, False, False], [True]]
+    await cache.close()
 
 
 async def test_times_reach_the_topic_in_utc(start: Start, broker: str) -> None:
