@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from music_assets.bench.arena import Arena, arena
 from music_assets.settings import Settings
@@ -21,3 +22,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     with arena(Settings(_env_file=None, music_home=home, jars_path=JARS)) as made:
         yield made
     assert list(home.iterdir()) == [], "nothing of a measurement is left"
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A command logs to the error output of its call, which is closed after it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

