@@ -28,8 +28,8 @@ KINDS: Final = (EventType.VIEW, EventType.CLICK, EventType.RATING, EventType.LIS
 """Values hold the place of a type in here: add new ones at the end only."""
 
 RECENT_ITEMS: Final = 50
-RECENT_BYTES: Final = 8192
-"""Upper bound of the packed recent items: an id may have 800 bytes, and fifty of those are 40 KB."""
+"""Whatever their size: an id may have 800 bytes, and fifty of those are 40 KB. To leave out what goes beyond some bytes
+would make the value hang on the order of the events: what was left out is forgotten, and lets an older one in."""
 
 DAY_HOURS: Final = 24
 
@@ -159,7 +159,7 @@ def merge(value: bytes | None, events: Iterable[Seen], *, now: int, since: int |
             latest[kind, item] = at
     state.hours = sorted(hours.items(), reverse=True)
     state.recent = sorted(((at, kind, item) for (kind, item), at in latest.items()), reverse=True)[:RECENT_ITEMS]
-    return _pack(state)
+    return _encoder.encode(state)
 
 
 def decode(value: bytes | None, *, now: datetime) -> Features:
@@ -185,15 +185,6 @@ def decode(value: bytes | None, *, now: datetime) -> Features:
 
 def _moment(at: int) -> datetime:
     return _START + timedelta(microseconds=at)
-
-
-def _pack(state: _State[_Written]) -> bytes:
-    packed = _encoder.encode(state)
-    if len(packed) > RECENT_BYTES:
-        while len(_encoder.encode(state.recent)) > RECENT_BYTES:
-            state.recent.pop()
-        packed = _encoder.encode(state)
-    return packed
 
 
 def _unpack(decoder: msgspec.msgpack.Decoder[_State[_Recent]], value: bytes) -> _State[_Recent]:

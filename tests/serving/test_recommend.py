@@ -26,8 +26,17 @@ pytestmark = pytest.mark.anyio
 async def known(api: Running, redis_url: str, database_url: str, history: dict[str, float]) -> str:
     """Make user `fan` a listener with a history and return the listener id."""
     await api.post(listen(user_id="fan"))
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute("select listener_id::text from identity.listener where user_id = 'fan'").fetchone()
+    row: tuple[str] | None = None
+
+    def is_there() -> bool:
+        nonlocal row
+        with psycopg.connect(database_url) as connection:
+            row = connection.execute("select listener_id::text from identity.listener where user_id = 'fan'").fetchone()
+        return row is not None
+
+    # An identity store that takes its time has the event spooled first.
+    await eventually(is_there)
+    assert row is not None
     with redis.Redis.from_url(redis_url) as client:
         client.set(features.key(row[0]), features.encode(history))
     return str(row[0])
