@@ -26,6 +26,9 @@ _MOST_LISTENERS: Final = 20_000
 _MOST_ITEMS: Final = 300_000
 """Items of all histories kept, some 160 bytes each."""
 
+_EPOCH: Final = online.EPOCH_KEY.encode()
+_COUNTS: Final = features.PREFIX.encode()
+
 
 class History(msgspec.Struct, frozen=True, gc=False):
     """What a listener heard.
@@ -137,10 +140,6 @@ class Kept:
         dropped = self._histories.pop(listener_id, None)
         if isinstance(dropped, History):
             self._items -= len(dropped.heard)
-
-
-_EPOCH: Final = online.EPOCH_KEY.encode()
-_COUNTS: Final = features.PREFIX.encode()
 
 
 def _listener_of(name: bytes) -> str | None:

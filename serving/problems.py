@@ -65,6 +65,10 @@ _DESCRIPTIONS: Final = {
 }
 
 
+FORESEEN: Final = (MusicError, RequestValidationError, HTTPException)
+"""Errors that a handler raises on purpose: anything else is a fault."""
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of an endpoint's problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -73,7 +77,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def install(app: FastAPI) -> None:
     """Answer every error of the application with a problem."""
-    for kind in (MusicError, RequestValidationError, HTTPException, Exception):
+    for kind in (*FORESEEN, Exception):
         app.add_exception_handler(kind, answer)
 
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from serving import problems
 from serving.access.rules import direct_handlers
-from streaming.errors import MusicError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +42,6 @@ class ShortcutMiddleware:
         request = Request(scope, receive, send)
         try:
             response = await handle(request)
-        except (MusicError, RequestValidationError, HTTPException) as error:
+        except problems.FORESEEN as error:
             response = await problems.answer(request, error)
         await response(scope, receive, send)

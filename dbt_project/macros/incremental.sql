@@ -78,8 +78,13 @@
 
 {#- The values of a query's one column as literals, NULL if there is none: the planner knows how few rows they mean. -#}
 {% macro literals(query, type) -%}
-    {%- set found = run_query(query).columns[0].values() if execute else [] -%}
-    {%- for value in found -%}
+    {{- written(run_query(query).columns[0].values() if execute else [], type) -}}
+{%- endmacro %}
+
+
+{#- Values as literals, NULL if there is none. -#}
+{% macro written(values, type) -%}
+    {%- for value in values -%}
         cast({{ "'" ~ value ~ "'" if value is not none else "null" }} as {{ type }}){{ ", " if not loop.last }}
     {%- else -%}
         null

@@ -124,7 +124,7 @@
     {%- if execute and found | length <= 500 -%}
     select distinct user_id
     from {{ ref('int_pairs_touched') }}
-    where {{ "user_id in ('" ~ found | join("', '") ~ "')" if found else "false" }}
+    where {{ "user_id in (" ~ written(found, dbt.type_string()) ~ ")" if found else "false" }}
     {%- else -%}
     {{ query }}
     {%- endif -%}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from music_assets.bench import machine
+from music_assets.bench.figures import alternated
 from music_assets.bench.planted import planted
 from music_assets.bench.report import Report, Requirement, Rows, number
 from music_assets.recommender.index import Index, K
-from music_assets.recommender.indexing import EXACT_ITEMS, LEAST_RECALL, indexed
-from music_assets.recommender.models.base import weigh
+from music_assets.recommender.indexing import EXACT_ITEMS, LEAST_RECALL, folded_in, indexed
 from music_assets.recommender.models.blocks import one_blas_thread
 from music_assets.recommender.models.factors import Als, FactorModel
 from music_assets.recommender.retrieval import Rounded
@@ -130,7 +130,8 @@ def _measured(items: int, options: Options, say: Callable[[str], None]) -> Catal
         index = replace(index, effort=served.index.effort)
     sides = _sides(model.factors, index)
     with one_blas_thread():
-        queries = _queries(model, world.counts, options.queries)
+        # Others than the gate judges by.
+        queries = list(folded_in(model, world.counts, options.queries, seed=_SEED))
         recall = _recall(sides, queries)
         rounds = _rounds(sides, queries, options.repeat)
     return Catalogue(
@@ -161,16 +162,6 @@ def _sides(factors: NDArray[np.float32], index: Index) -> dict[str, Search]:
     }
 
 
-def _queries(model: FactorModel, counts: Any, wanted: int) -> list[NDArray[np.float32]]:
-    """Return factors of listeners drawn from those who heard something; not those that the gate judged by."""
-    heard = np.flatnonzero(np.diff(counts.indptr))
-    found = []
-    for row in np.random.default_rng(_SEED).permutation(heard)[:wanted]:
-        part = slice(counts.indptr[row], counts.indptr[row + 1])
-        found.append(model.listener(counts.indices[part], weigh(counts.data[part], model.weighting)))
-    return found
-
-
 def _recall(sides: Mapping[str, Search], queries: Sequence[NDArray[np.float32]]) -> dict[str, float]:
     """Return each side's share of FAISS flat's answers; what it compiles or loads at first is not timed later."""
     best = [set(sides[FLAT](query).tolist()) for query in queries]
@@ -184,7 +175,7 @@ def _rounds(sides: Mapping[str, Search], queries: Sequence[NDArray[np.float32]],
     """Return for each side the mean CPU seconds of a query in each round; every other round goes backwards."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeat):
-        for name in list(sides)[:: -1 if turn % 2 else 1]:
+        for name in alternated(list(sides), turn):
             started = time.thread_time()
             for query in queries:
                 sides[name](query)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from music_assets.bench import machine, serve_world, warehouse
 from music_assets.bench.figures import spread
 from music_assets.bench.http_load import Answers, paced
-from music_assets.bench.report import Report, Requirement, Rows, number
-from music_assets.bench.serve_place import CONNECTIONS, P99_LIMIT_MS, served, strangers
+from music_assets.bench.report import Report
+from music_assets.bench.serve_place import CONNECTIONS, in_time, none_failed, served, strangers, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,14 +104,7 @@ def _asked(api: Place, questions: Iterator[bytes], rate: float, times: Iterable[
 
 def _report(options: Options, facts: dict[str, Any], runs: dict[str, _Run], seconds: float) -> Report:
     took = {name: spread(each.milliseconds) for name, each in runs.items()}
-    note = f"at {options.rate:g} requests a second, each from when it was due"
-    requirements = [
-        Requirement(
-            name=f"two_stage p99 in ms, {name}", value=each.p99 if each else None, limit=P99_LIMIT_MS,
-            direction="at most", note=note,
-        )
-        for name, each in took.items()
-    ]  # fmt: skip
+    requirements = [in_time(f"two_stage p99 in ms, {name}", each, options.rate) for name, each in took.items()]
     failed = sum(each.failed for each in runs.values())
     return Report(
         mode="serve dbt", machine=facts, options=asdict(options),
@@ -119,17 +112,8 @@ def _report(options: Options, facts: dict[str, Any], runs: dict[str, _Run], seco
             "build_seconds": seconds, "failed": failed,
             "ms": {name: asdict(each) if each else None for name, each in took.items()},
         },
-        requirements=[
-            *requirements, Requirement(name="failed requests", value=float(failed), limit=0, direction="at most"),
-        ],
+        requirements=[*requirements, none_failed(failed)],
         tables=[
-            Rows(
-                title=f"Milliseconds; the build of {options.listens:,} listens took {seconds:.0f} s",
-                columns=("two_stage", "count", "p50", "p95", "p99", "most"),
-                rows=[
-                    (name, each.count, number(each.p50), number(each.p95), number(each.p99), number(each.max))
-                    for name, each in took.items() if each
-                ],
-            )
+            times(f"Milliseconds; the build of {options.listens:,} listens took {seconds:.0f} s", "two_stage", took),
         ],
     )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from music_assets.bench import serve_world
 from music_assets.bench.http_load import closed, request
+from music_assets.bench.report import Requirement, Rows, number
 from music_assets.settings import child_environment
 from music_assets.stack import applications, servers
 from music_assets.stack.parts import Part
@@ -21,14 +22,15 @@ from music_assets.stack.single import running
 from streaming.errors import TimeoutExpiredError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from music_assets.bench.arena import Arena
+    from music_assets.bench.figures import Spread
 
 CONNECTIONS: Final = 32
 """A service under load has more than one request at a time in each turn of its loop; all sides alike."""
 
-P99_LIMIT_MS: Final = 25.0
+_P99_LIMIT_MS: Final = 25.0
 """Of the whole two-stage path at a steady rate."""
 
 _PATIENCE: Final = 60.0
@@ -139,3 +141,28 @@ def strangers(users: list[str], *, after: int) -> Iterator[bytes]:
     for turn in cycle(range(_DIFFERENT_KS)):
         for user in users[after:]:
             yield request(f"/recommend?user_id={user}&k={_FEWEST + turn}")
+
+
+def in_time(name: str, took: Spread | None, rate: float) -> Requirement:
+    """Return what is required of answers at a steady rate, in milliseconds."""
+    return Requirement(
+        name=name, value=took.p99 if took else None, limit=_P99_LIMIT_MS, direction="at most",
+        note=f"at {rate:g} requests a second, each from when it was due",
+    )  # fmt: skip
+
+
+def none_failed(failed: int) -> Requirement:
+    """Return that no request may fail."""
+    return Requirement(name="failed requests", value=float(failed), limit=0, direction="at most")
+
+
+def times(title: str, what: str, took: Mapping[str, Spread | None]) -> Rows:
+    """Return milliseconds by name as a table, without what nothing was measured of."""
+    return Rows(
+        title=title,
+        columns=(what, "count", "p50", "p95", "p99", "most"),
+        rows=[
+            (name, each.count, number(each.p50), number(each.p95), number(each.p99), number(each.max))
+            for name, each in took.items() if each
+        ],
+    )  # fmt: skip

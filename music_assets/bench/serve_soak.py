@@ -12,8 +12,8 @@ from music_assets.bench import machine, memory, serve_world
 from music_assets.bench.figures import spread
 from music_assets.bench.http_load import Answers, closed, paced, request
 from music_assets.bench.memory import Curve, Flatness, sampled
-from music_assets.bench.report import Report, Requirement, Rows, number
-from music_assets.bench.serve_place import served, strangers
+from music_assets.bench.report import Report
+from music_assets.bench.serve_place import none_failed, served, strangers, times
 
 if TYPE_CHECKING:
     from music_assets.bench.arena import Arena
@@ -113,19 +113,9 @@ def _report(
     }
     return Report(
         mode="serve soak", machine=facts, options=asdict(options), measured=measured,
-        requirements=[
-            memory.stays(found),
-            Requirement(name="failed requests", value=float(failed), limit=0, direction="at most"),
-        ],
+        requirements=[memory.stays(found), none_failed(failed)],
         tables=[
             memory.rows(f"{asked:,} requests in {options.minutes:g} minutes", found),
-            Rows(
-                title="Milliseconds, each from when it was due",
-                columns=("request", "count", "p50", "p95", "p99", "most"),
-                rows=[
-                    (name, each.count, number(each.p50), number(each.p95), number(each.p99), number(each.max))
-                    for name, each in took.items() if each
-                ],
-            ),
+            times("Milliseconds, each from when it was due", "request", took),
         ],
     )  # fmt: skip

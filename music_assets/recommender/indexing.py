@@ -111,9 +111,21 @@ def shares(model: FactorModel, index: Index, judges: Sequence[Judge]) -> NDArray
 
 def _judges(model: FactorModel, histories: Any) -> Iterator[Judge]:
     """Give some of the listeners who heard something, the same ones each time."""
+    for query in folded_in(model, histories, _JUDGES, seed=_SEED):
+        yield Judge(query, Whole.exact(model.prior + model.factors @ query).best(K))
+
+
+def folded_in(model: FactorModel, histories: Any, most: int, *, seed: int) -> Iterator[NDArray[np.float32]]:
+    """Give the factors of listeners drawn from those who heard something, each folded in from their history.
+
+    Args:
+        model: of factors.
+        histories: CSR of counts, shape (listeners, items).
+        most: how many.
+        seed: of the draw.
+    """
     rows = np.flatnonzero(np.diff(histories.indptr))
-    for row in np.random.default_rng(_SEED).permutation(rows)[:_JUDGES]:
+    for row in np.random.default_rng(seed).permutation(rows)[:most]:
         part = slice(histories.indptr[row], histories.indptr[row + 1])
         heard, counts = histories.indices[part].astype(np.int64), histories.data[part].astype(np.float32)
-        query = model.listener(heard, weigh(counts, model.weighting))
-        yield Judge(query, Whole.exact(model.prior + model.factors @ query).best(K))
+        yield model.listener(heard, weigh(counts, model.weighting))

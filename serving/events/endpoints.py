@@ -65,6 +65,7 @@ _BODY: Final[dict[str, Any]] = {
     }
 }
 _NAME: Final = "idempotency-key"
+_NAME_ON_WIRE: Final = _NAME.encode()
 _IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(Identifier)
 _NAMED: Final[dict[str, Any]] = {
     "parameters": [
@@ -129,7 +130,7 @@ async def send_events(request: Request) -> Response:
     """
     api: Parts = request.app.state.parts
     asker: Caller = request.scope["caller"]
-    name = header(request.scope, _NAME.encode())
+    name = header(request.scope, _NAME_ON_WIRE)
     if name is not None:
         check(_IDENTIFIER, name, "header", _NAME)
     body = await read_body(request)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from music_assets.recommender.names import POPULARITY
 from serving.recommend.schemas import RecommendedItem
 from serving.wire import encode, written
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from music_assets.recommender.scored import Scored
 
-POPULARITY: Final = "popularity"
 _ITEM: Final = written(RecommendedItem)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from serving.histories import History
 
 _KEPT: Final = 5000
-"""Answers kept, some 6 KB each with twenty items."""
+"""Answers kept, some 12 KB each with twenty items, half of it as they are written."""
 
 
 class Ready:

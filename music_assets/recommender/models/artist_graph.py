@@ -15,7 +15,7 @@ from scipy import sparse
 from music_assets.recommender.interactions import Interactions
 from music_assets.recommender.item_features import ARTIST
 from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
-from music_assets.recommender.models.neighbours import ItemModel, strongest
+from music_assets.recommender.models.neighbours import ItemModel, likeness, strongest
 from music_assets.recommender.names import ARTIST_GRAPH
 
 if TYPE_CHECKING:
@@ -63,14 +63,7 @@ class ArtistGraph(Model):
         """Return how near artists are: CSR, shape (artists, artists), from what listeners heard of each."""
         columns = heard.tocsc()
         norm: NDArray[np.float32] = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
-        across = columns.T.tocsr()
-
-        def block(start: int, end: int) -> Any:
-            both = (across[start:end] @ heard).tocsr()
-            of = np.repeat(norm[start:end], np.diff(both.indptr)) * norm[both.indices]
-            both.data /= of + np.float32(self.shrink + 1e-9)
-            return both
-
+        block = likeness(heard, heard, norm, norm, self.shrink)
         others = sparse.csr_matrix(strongest(block, heard.shape[1], self.near))
         return (others + sparse.diags(self.own * norm**2 / (norm**2 + self.shrink + 1e-9))).astype(np.float32).tocsr()
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from music_assets.recommender.models.base import Listening, Model, Weighting, weigh
-from music_assets.recommender.models.neighbours import ItemModel, strongest
+from music_assets.recommender.models.neighbours import ItemModel, likeness, strongest
 from music_assets.recommender.names import ITEM_KNN
 
 
@@ -40,16 +40,7 @@ class ItemKnn(Model):
         columns: Any = history.tocsc()
         spoken = (sparse.diags(heard**-self.activity) @ history).tocsr()
         square = np.asarray(columns.multiply(columns).sum(axis=0)).ravel().astype(np.float32)
-        transposed = columns.T.tocsr()
-
-        left, right = square ** (1 - self.hub), square**self.hub
-
-        def block(start: int, end: int) -> Any:
-            both = (transposed[start:end] @ spoken).tocsr()
-            norm = np.repeat(left[start:end], np.diff(both.indptr)) * right[both.indices]
-            both.data /= norm + np.float32(self.shrink + 1e-9)
-            return both
-
+        block = likeness(history, spoken, square ** (1 - self.hub), square**self.hub, self.shrink)
         return ItemModel(
             items=listening.items,
             popularity=listening.listeners.astype(np.float32),

@@ -100,6 +100,29 @@ class ItemModel(AdditiveModel):
         )
 
 
+def likeness(
+    heard: Any, spoken: Any, left: NDArray[np.float32], right: NDArray[np.float32], shrink: float
+) -> Callable[[int, int], Any]:
+    """Return what makes rows of a shrunk cosine of items, for `strongest`: products over the norms and the shrinkage.
+
+    Args:
+        heard: CSR of weights, shape (listeners, items).
+        spoken: the same, as much as each listener's say counts.
+        left: what each row is divided by, shape (items,).
+        right: what each column is, shape (items,).
+        shrink: added to the product of both.
+    """
+    across = heard.tocsc().T.tocsr()
+
+    def block(start: int, end: int) -> Any:
+        both = (across[start:end] @ spoken).tocsr()
+        norm = np.repeat(left[start:end], np.diff(both.indptr)) * right[both.indices]
+        both.data /= norm + np.float32(shrink + 1e-9)
+        return both
+
+    return block
+
+
 def strongest(block: Callable[[int, int], Any], size: int, keep: int) -> Any:
     """Return a square matrix with the weights largest in size of each row, float32, as CSR or, where full, an array.
 
