@@ -2,8 +2,8 @@
 
 The value is a function of the set of events: late ones and those out of order end where they would have been.
 
-- Recent items are ordered by event time, each once per event type, fifty at most. An event older than the fiftieth
-  changes the counts only.
+- Recent items are ordered by event time, each once per event type, fifty at most, of which `LONG_ITEMS` may have ids
+  longer than `SHORT_ID` bytes. An event older than those changes the counts only.
 - An event counts in the total whatever its age, and in the last day if its time lies in the current hour of the clock
   or in the 23 before it.
 - `last_seen` is the time of the latest event, not of the one that came last.
@@ -28,8 +28,14 @@ KINDS: Final = (EventType.VIEW, EventType.CLICK, EventType.RATING, EventType.LIS
 """Values hold the place of a type in here: add new ones at the end only."""
 
 RECENT_ITEMS: Final = 50
-"""Whatever their size: an id may have 800 bytes, and fifty of those are 40 KB. To leave out what goes beyond some bytes
-would make the value hang on the order of the events: what was left out is forgotten, and lets an older one in."""
+SHORT_ID: Final = 80
+"""Bytes. Ids of services and those that the collectors make of names are shorter; an id may have 800."""
+LONG_ITEMS: Final = 4
+RECENT_BYTES: Final = 8192
+"""Upper bound of the packed recent items: 50 short ones of 94 bytes and 4 long ones of 814.
+
+Each length has its own bound of items because a common bound of bytes would make the value hang on the order of the
+events: what goes beyond it is forgotten, and lets an older one in."""
 
 DAY_HOURS: Final = 24
 
@@ -158,7 +164,7 @@ def merge(value: bytes | None, events: Iterable[Seen], *, now: int, since: int |
         if at > latest.get((kind, item), -1):
             latest[kind, item] = at
     state.hours = sorted(hours.items(), reverse=True)
-    state.recent = sorted(((at, kind, item) for (kind, item), at in latest.items()), reverse=True)[:RECENT_ITEMS]
+    state.recent = _newest(sorted(((at, kind, item) for (kind, item), at in latest.items()), reverse=True))
     return _encoder.encode(state)
 
 
@@ -179,8 +185,21 @@ def decode(value: bytes | None, *, now: datetime) -> Features:
         last_seen=_moment(state.last_seen),
         total=dict(zip(KINDS, state.total, strict=True)),
         last_day={kind: sum(counts[index] for counts in day) for index, kind in enumerate(KINDS)},
-        recent=state.recent,
+        recent=state.recent[:RECENT_ITEMS],
     )
+
+
+def _newest(items: list[_Written]) -> list[_Written]:
+    if len(items) <= LONG_ITEMS:
+        return items
+    room = {True: LONG_ITEMS, False: RECENT_ITEMS}
+    kept = []
+    for item in items:
+        long = len(item[2].encode()) > SHORT_ID
+        room[long] -= 1
+        if room[long] >= 0:
+            kept.append(item)
+    return kept
 
 
 def _moment(at: int) -> datetime:

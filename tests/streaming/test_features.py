@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from music_assets.sources.items import named
 from streaming.errors import IntegrityError
-from streaming.events import EventType
+from streaming.events import EventType, ItemKind
 from streaming.features import (
     KINDS,
+    LONG_ITEMS,
+    RECENT_BYTES,
     RECENT_ITEMS,
+    SHORT_ID,
     Features,
     Seen,
     decode,
@@ -125,14 +129,30 @@ def test_of_long_ids_the_newest_are_kept_in_any_order(sizes: list[tuple[int, int
         for number, (size, age) in enumerate(sizes)
     ]
     value = merge(None, events, now=NOW_US)
-    assert len(value) <= RECENT_ITEMS * 1024
+    assert len(value) <= RECENT_BYTES + 1024
     random.shuffle(events)
     one_by_one: bytes | None = None
     for event in events:
         one_by_one = merge(one_by_one, [event], now=NOW_US)
     assert one_by_one == value
-    kept = [item.at for item in decode(value, now=NOW).recent]
-    assert kept == sorted((event.at for event in events), reverse=True)[:RECENT_ITEMS]
+    newest = sorted(events, key=lambda event: (event.at, event.item_id), reverse=True)
+    long = [event for event in newest if len(event.item_id.encode()) > SHORT_ID]
+    left_out = {event.item_id for event in long[LONG_ITEMS:]}
+    expected = [event.item_id for event in newest if event.item_id not in left_out][:RECENT_ITEMS]
+    assert [item.item_id for item in decode(value, now=NOW).recent] == expected
+
+
+def test_fifty_short_ids_and_the_longest_that_an_event_may_have_fit_the_bound() -> None:
+    short = [Seen(3, f"{number:0{SHORT_ID}d}", NOW_US + number, number + 1) for number in range(200)]
+    long = [Seen(2, f"{number:03d}" + "x" * 797, NOW_US + number, number + 500) for number in range(200)]
+    value = merge(None, [*short, *long], now=NOW_US)
+    assert RECENT_BYTES - 1024 < len(value) <= RECENT_BYTES + 1024
+    assert len(decode(value, now=NOW).recent) == RECENT_ITEMS
+
+
+def test_an_id_made_of_names_counts_as_short() -> None:
+    ids = [named(kind, "Ä wörd " * 40, "ŷ" * 400) for kind in ItemKind]
+    assert max(len(item.encode()) for item in ids) <= SHORT_ID
 
 
 def test_every_change_has_another_revision() -> None:
