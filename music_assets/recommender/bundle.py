@@ -26,14 +26,14 @@ from music_assets.recommender.exploration import SOURCE as EXPLORATION
 from music_assets.recommender.files import read_model, save_model, sync, write_whole
 from music_assets.recommender.manifest import MANIFEST, read_manifest, write_manifest
 from music_assets.recommender.models.content import ContentModel
-from music_assets.recommender.names import CONTENT
+from music_assets.recommender.names import CONTENT, CONTEXT
 from music_assets.recommender.probe import agrees, probe
 from music_assets.recommender.scored import Scored
 from music_assets.recommender.shelf import Shelf
 from streaming.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping, Sequence, Set
 
     from music_assets.recommender.models.base import FittedModel
 
@@ -42,6 +42,8 @@ KEPT: Final = 5
 
 TAIL: Final = 1000
 """Items that exploration may try: more would make each of them too seldom to learn of."""
+
+_CONTEXTS: Final = "contexts.json"
 
 Pointer = Literal["champion", "challenger", "previous", "released"]
 
@@ -65,6 +67,7 @@ class Contents:
         listens: how many listens before `cutoff` the holdout model learned from; 0 in a bundle that does not say.
         content: what the catalogue says of the model's items and of some that nobody has heard, if it says anything.
         retrieval: model of factors to how the best of its catalogue are found, as `indexing.Retrieval` says it.
+        contexts: where items are heard to item ids, what most listeners hear there first.
     """
 
     model: FittedModel
@@ -78,6 +81,7 @@ class Contents:
     listens: int = 0
     content: ContentModel | None = None
     retrieval: Mapping[str, Any] = field(default_factory=dict)
+    contexts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +139,12 @@ class Bundle:
             if item not in exclude:
                 chosen.append(self._popular_item(column[item]))
         return chosen
+
+    def heard_in(self, context: str, *, exclude: Set[str] = frozenset()) -> list[Scored]:
+        """Return what is heard in a context, what most listeners hear there first; empty if nobody hears any there."""
+        items = [item for item in self.contents.contexts.get(context, ()) if item not in exclude]
+        reason = f"what many hear in the context {context}"
+        return [Scored(item, 1 / place, CONTEXT, reason) for place, item in enumerate(items, start=1)]
 
     def similar(self, item_id: str, *, k: int) -> list[Scored]:
         """Return what listening to an item speaks for, of one that nobody heard what is like it; empty if unknown."""
@@ -258,6 +268,7 @@ def _write_files(folder: Path, contents: Contents) -> None:
     items = (contents.content or contents.model).items
     names = {item: contents.names[item] for item in items if item in contents.names}
     (folder / "names.json").write_text(json.dumps(names), "utf-8")
+    (folder / _CONTEXTS).write_text(json.dumps(dict(contents.contexts)), "utf-8")
 
 
 def _facts(version: str, created_at: datetime, contents: Contents) -> dict[str, Any]:
@@ -283,10 +294,18 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         listens=manifest.get("listens", 0),
         retrieval=manifest.get("retrieval", {}),
         content=_content(folder),
+        contexts=_contexts(folder),
         **{name: manifest[name] for name in ("recipe", "settings", "metrics", "cutoff", "data_until")},
     )
     created_at = datetime.fromisoformat(manifest["created_at"])
     return Bundle(version=manifest["version"], created_at=created_at, contents=contents)
+
+
+def _contexts(folder: Path) -> dict[str, list[str]]:
+    """Return the contexts of a bundle; one made before there were any has none."""
+    path = folder / _CONTEXTS
+    found: dict[str, list[str]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return found
 
 
 def _content(folder: Path) -> ContentModel | None:

@@ -10,7 +10,7 @@ from music_assets.recommender.gate import Champion
 from music_assets.recommender.names import EASE, POPULARITY, TWO_STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from music_assets.recommender import bundle
     from music_assets.recommender.interactions import Interactions
@@ -25,6 +25,7 @@ class Hearing:
         served: the champion's bundle, if one can be read.
         listens: all of them.
         names: item id to what a person calls it.
+        contexts: where items are heard to item ids, what most listeners hear there first.
         fewer: a person says that the champion's listens are rightly gone.
     """
 
@@ -32,6 +33,7 @@ class Hearing:
     served: bundle.Bundle | None
     listens: Interactions
     names: Mapping[str, str]
+    contexts: Mapping[str, Sequence[str]]
     fewer: bool
 
 

@@ -16,6 +16,10 @@ CONTENT: Final = "content"
 ARTIST_GRAPH: Final = "artist_graph"
 GF_CF: Final = "gf_cf"
 TWO_STAGE: Final = "two_stage"
+CONTEXT: Final = "context"
+"""What brought an item that is there for where it is heard; no recipe."""
+HEARD: Final = "heard"
+"""What brought an item that the listener knows; no recipe."""
 
 FIRST_STAGE: Final = (EASE, IALS, RP3BETA, ITEM_KNN, GF_CF)
 """The recipes whose proposals the second stage orders; the first one explains."""

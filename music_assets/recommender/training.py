@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -33,7 +34,7 @@ from music_assets.recommender.split import MAX_LISTENERS, Split, cutoff_of, spli
 from streaming.errors import IntegrityError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from music_assets.recommender.ablation import Ablation
     from music_assets.recommender.releases import Withdrawal
@@ -184,16 +185,20 @@ class Workshop:
         """Return what each candidate adds to the union and the second stage to the best of them."""
         return ablation(self._candidates())
 
-    def release(self, names: Mapping[str, str], *, accept_fewer_listens: bool = False) -> Outcome:
+    def release(
+        self, names: Mapping[str, str], contexts: Mapping[str, Sequence[str]] = MappingProxyType({}), *,
+        accept_fewer_listens: bool = False,
+    ) -> Outcome:  # fmt: skip
         """Judge the challengers and mark what shall serve: the first let pass, the champion, or popularity.
 
         Args:
             names: item id to what a person calls it.
+            contexts: where items are heard to item ids, what most listeners hear there first.
             accept_fewer_listens: a person says that the champion's listens are rightly gone.
         """
         hearing = Hearing(
             candidates=self._candidates(), served=self._champion(), listens=self.listens(), names=names,
-            fewer=accept_fewer_listens,
+            contexts=contexts, fewer=accept_fewer_listens,
         )  # fmt: skip
         verdicts, version = [], None
         for challenger in challengers(hearing.candidates):
@@ -273,4 +278,4 @@ class Workshop:
 
     def _refit(self, candidate: Candidate, hearing: Hearing) -> str:
         contents = refitted(candidate, hearing.listens, hearing.names, content=hearing.candidates.get(CONTENT))
-        return bundle.write(self.root, contents)
+        return bundle.write(self.root, replace(contents, contexts=hearing.contexts))

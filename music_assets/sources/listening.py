@@ -116,7 +116,7 @@ def _session(
             yield when, writer.event(person.user_id, "click", track.item_id, when, context=context)
             when += timedelta(seconds=rng.uniform(1, 3))
         played = track.duration_ms if rng.random() < 0.8 else round(track.duration_ms * rng.random())
-        yield when, writer.event(person.user_id, "listen", track.item_id, when, ms_played=played)
+        yield when, writer.event(person.user_id, "listen", track.item_id, when, ms_played=played, context=context)
         if track not in person.heard:
             person.heard.append(track)
         when += timedelta(milliseconds=played)

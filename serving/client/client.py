@@ -75,9 +75,15 @@ class MusicClient:
         while batch := list(islice(left, MOST_EVENTS)):
             yield self._send(batch)
 
-    def recommend(self, user_id: str, *, k: int = 10) -> RecommendationAnswer:
-        """Return what to play next to a user, and why."""
-        return self._get(RecommendationAnswer, "/recommend", user_id=user_id, k=k)
+    def recommend(self, user_id: str, *, k: int = 10, **conditions: str | int | bool) -> RecommendationAnswer:
+        """Return what to play next to a user, and why.
+
+        Args:
+            user_id: as in the events.
+            k: how many items, 1 to 100.
+            conditions: of `GET /recommend`: genre, year_from, year_to, kind, context, exclude_heard.
+        """
+        return self._get(RecommendationAnswer, "/recommend", user_id=user_id, k=k, **conditions)
 
     def trending(self, *, window: str = "1h", k: int = 20) -> TrendingAnswer:
         """Return what is played most right now."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import BaseModel, Field
 
 from streaming.errors import ContractError
-from streaming.events import Identifier, ItemKind
+from streaming.events import Identifier, ItemKind, Text
 
 if TYPE_CHECKING:
     from serving.catalog import Detail
@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Conditions on an item, all of which hold; of an item without the fact, a condition on it does not."""
+    """Conditions on an item, all of which hold; of an item without the fact, a condition on it does not.
+
+    Where it is heard and whether the listener knows it are no facts of an item: `takes` does not look at them.
+    """
 
     genre: str | None = None
     year_from: int | None = None
     year_to: int | None = None
     kind: ItemKind | None = None
+    context: str | None = None
+    heard: bool = False
 
     def takes(self, item_id: str, detail: Detail | None) -> bool:
         """Whether an item is wanted."""
@@ -50,6 +55,11 @@ class Conditions(BaseModel):
     year_from: int | None = Field(None, ge=0, le=9999, description="Only items of this year and later.")
     year_to: int | None = Field(None, ge=0, le=9999, description="Only items of this year and before.")
     kind: ItemKind | None = Field(None, description="Only tracks, artists or albums; absent: all.")
+    context: Text | None = Field(
+        None,
+        description="Only what three listeners or more lately heard there, such as `radio`: the `context` of listens.",
+    )
+    exclude_heard: bool = Field(default=True, description="False: what the user knows takes turns with what is new.")
     k: int = Field(20, ge=1, le=100, description="How many items, 1 to 100.")
 
     def wanted(self) -> Wanted:
@@ -58,14 +68,19 @@ class Conditions(BaseModel):
         Raises:
             ContractError: the years are the wrong way round.
         """
-        if self.genre is None and self.year_from is None and self.year_to is None and self.kind is None:
+        if self._is_open:
             return ANYTHING
         if self.year_from is not None and self.year_to is not None and self.year_from > self.year_to:
             raise ContractError(
                 "out_of_range", "year_to", f"year_to: {self.year_to} lies before year_from, {self.year_from}"
             )
         genre = self.genre.casefold() if self.genre else None
-        return Wanted(genre, self.year_from, self.year_to, self.kind)
+        return Wanted(genre, self.year_from, self.year_to, self.kind, self.context, not self.exclude_heard)
+
+    @property
+    def _is_open(self) -> bool:
+        limits = (self.genre, self.year_from, self.year_to, self.kind, self.context)
+        return self.exclude_heard and all(limit is None for limit in limits)
 
 
 class Asked(Conditions):

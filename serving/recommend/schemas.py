@@ -18,7 +18,7 @@ class RecommendedItem(BaseModel):
     rank: int = Field(description="Place in this answer, from 1.")
     score: float = Field(description="What its source ordered it by; not comparable between sources.")
     reason: str = Field(description="Why, as a sentence for the listener.")
-    source: str = Field(description="What brought it: a model's name, `trending` or `popularity`.")
+    source: str = Field(description="What brought it: a model's name, `trending`, `popularity`, `context`, `heard`.")
 
 
 class RecommendationAnswer(BaseModel):

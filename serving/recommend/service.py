@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -14,6 +13,7 @@ from serving.histories import NOTHING
 from serving.recommend.choice import ANONYMOUS, Choice, Listener
 from serving.recommend.filters import ANYTHING, Wanted
 from serving.recommend.listed import Listed
+from serving.recommend.narrowed import narrowed, refuse_unknown
 from serving.recommend.schemas import RecommendationAnswer
 from serving.wire import encode, written
 from streaming.errors import UnavailableError
@@ -93,10 +93,12 @@ class Recommender:
             wanted: what kind of items; others are left out of what a rung offers.
 
         Raises:
+            ContractError: nothing is heard in the context that is wanted.
             UnavailableError: there is neither a model nor a chart yet.
         """
         listener = await self._listener(user_id)
         recommendation_id, turn = str(uuid4()), self._trial.turn(listener.listener_id)
+        refuse_unknown(wanted.context, turn.bundle)
         hidden = self._choices.hidden(listener.listener_id)
         choice = self._choose(turn.bundle, listener, k if wanted is ANYTHING else _FILTERED, hidden)
         if choice is None:
@@ -106,11 +108,11 @@ class Recommender:
             seed = f"{recommendation_id} {listener.listener_id}"
             choice = self._trial.explored(choice, turn.bundle, listener, hidden, seed=seed)
         else:
-            details = self._details.value
-            items = [item for item in choice.items.items if wanted.takes(item.item_id, details.get(item.item_id))][:k]
-            choice = replace(choice, items=Listed(tuple(items)))
+            choice = narrowed(
+                choice, wanted, bundle=turn.bundle, listener=listener, hidden=hidden, details=self._details.value, k=k
+            )
         if choice.items.items:
-            self._exposures.publish(_exposure(recommendation_id, listener, turn, choice))
+            self._exposures.publish(_exposure(recommendation_id, listener, turn, choice, wanted.context))
         self._metrics.served(choice.rung)
         version = turn.bundle.version if turn.bundle else None
         return ANSWER(
@@ -153,7 +155,7 @@ class Recommender:
         return None
 
 
-def _exposure(recommendation_id: str, listener: Listener, turn: Turn, choice: Choice) -> Any:
+def _exposure(recommendation_id: str, listener: Listener, turn: Turn, choice: Choice, context: str | None) -> Any:
     exposed = choice.items.exposed()
     return EXPOSURE(
         event_id=recommendation_id,
@@ -161,6 +163,7 @@ def _exposure(recommendation_id: str, listener: Listener, turn: Turn, choice: Ch
         timestamp=datetime.now(UTC),
         model_version=turn.bundle.version if turn.bundle else NO_MODEL,
         rung=choice.rung,
+        context=context,
         item_ids=exposed.item_ids,
         sources=exposed.sources,
         reasons=exposed.reasons,

@@ -15,7 +15,7 @@ def create_marts(connection: psycopg.Connection[Any]) -> None:
     """Create empty marts where there are none."""
     connection.execute(
         "create schema if not exists marts;"
-        "create table marts.fct_listens (user_id text, item_id text, listened_at timestamptz);"
+        "create table marts.fct_listens (user_id text, item_id text, listened_at timestamptz, context text);"
         "create table marts.fct_recommendations (recommendation_id text, user_id text, item_id text, position integer,"
         " shown_at timestamptz, listened_within_day boolean);"
         "create table marts.dim_artist (artist_id text, artist_name text, genre text, in_catalog boolean);"

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = (
-    "model.npz", "model.json", "holdout.npz", "holdout.json", "content.npz", "content.json", "names.json", MANIFEST,
+    "model.npz", "model.json", "holdout.npz", "holdout.json", "content.npz", "content.json", "names.json",
+    "contexts.json", MANIFEST,
 )  # fmt: skip
 
 
@@ -42,6 +43,7 @@ def contents(recipe: str = "ease") -> Contents:
         data_until=2,
         names={"i02": "Two", "elsewhere": "not in the catalogue"},
         content=Content().fit(checkerboard()),
+        contexts={"radio": ("i02", "elsewhere")},
     )
 
 
@@ -54,6 +56,11 @@ def test_what_is_written_is_what_is_loaded(tmp_path: Path) -> None:
     ours, its = contents(), loaded.contents
     assert (its.recipe, its.settings, its.metrics, its.cutoff) == ("ease", {"strength": 1.0}, {"ndcg@10": 0.5}, 1)
     assert its.names == {"i02": "Two"}
+    assert its.contexts == {"radio": ["i02", "elsewhere"]}
+    assert [(item.item_id, item.source) for item in loaded.heard_in("radio", exclude={"elsewhere"})] == [
+        ("i02", "context")
+    ]
+    assert loaded.heard_in("gym") == []
     for mine, read in ((ours.model, its.model), (ours.holdout, its.holdout)):
         assert (read.items, read.weighting) == (mine.items, mine.weighting)
         assert (read.neighbours != mine.neighbours).nnz == 0

@@ -9,6 +9,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from music_assets.recommender.contexts import CONTEXTS, ITEMS, read_contexts
 from music_assets.recommender.interactions import Interactions, read_listens, read_names
 from streaming.errors import UnavailableError
 from tests.recommender.marts import create_marts
@@ -66,6 +67,48 @@ def test_names_of_every_kind(connection: psycopg.Connection) -> None:
     connection.execute("insert into marts.dim_album values ('album:1', 'First')")
     connection.execute("insert into marts.dim_track values ('track:1', 'Song')")
     assert read_names(connection) == {"artist:1": "One", "album:1": "First", "track:1": "Song"}
+
+
+def heard(connection: psycopg.Connection, who: str, item: str, context: str | None, *, day: int = 0) -> None:
+    connection.execute(
+        "insert into marts.fct_listens values (%s, %s, to_timestamp(%s), %s)",
+        [who, item, 1_700_000_000 - 86_400 * day, context],
+    )
+
+
+def test_contexts_hold_what_most_listeners_hear_there(connection: psycopg.Connection) -> None:
+    for who in "abc":
+        heard(connection, who, "track:2", "radio")
+    for _ in range(9):
+        heard(connection, "a", "track:1", "radio")
+    heard(connection, "a", "track:3", None)
+    heard(connection, "a", "track:4", "radio", day=27)
+    heard(connection, "b", "track:5", "radio", day=29)
+    assert read_contexts(connection) == {"radio": ("track:2", "track:1", "track:4")}
+
+
+def test_a_context_of_one_or_two_is_none(connection: psycopg.Connection) -> None:
+    """A client may write there what names its user."""
+    for who in ("a", "a", "b"):
+        heard(connection, who, "track:1", "at Anna's")
+    assert read_contexts(connection) == {}
+    heard(connection, "c", "track:1", "at Anna's")
+    assert list(read_contexts(connection)) == ["at Anna's"]
+
+
+def test_contexts_without_bound_are_bounded(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "insert into marts.fct_listens select 'u' || n %% 3, 'track:' || n, to_timestamp(1700000000), 'c' || n %% %s"
+        " from generate_series(1, 6000) as n",
+        [CONTEXTS + 50],
+    )
+    connection.execute(
+        "insert into marts.fct_listens select 'u' || n % 7, 'track:' || n, to_timestamp(1700000000), 'c0'"
+        " from generate_series(1, 3000) as n"
+    )
+    found = read_contexts(connection)
+    assert len(found) == CONTEXTS
+    assert len(found["c0"]) == ITEMS
 
 
 def test_timestamps_and_microseconds_mean_the_same() -> None:

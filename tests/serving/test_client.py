@@ -57,6 +57,8 @@ def test_problems_are_exceptions(served: TestClient) -> None:
             client.trending(window="7d")
         with pytest.raises(ApiError) as unknown:
             client.recent("nobody-at-all")
+        with pytest.raises(ApiError, match="context"):
+            client.recommend("nobody-at-all", context="the moon", exclude_heard=False)
     with MusicClient("http://localhost", transport=through(served, [503, 503]), tries=2) as client:
         with pytest.raises(ApiUnavailableError, match="later"):
             client.trending()

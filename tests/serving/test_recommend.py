@@ -15,6 +15,7 @@ import redis
 from music_assets.recommender import bundle, features
 from music_assets.recommender.manifest import MANIFEST
 from serving import delivery
+from serving.recommend.service import TOPIC
 from streaming.parse import parse
 from tests.fixtures.metrics import sample
 from tests.serving import worlds
@@ -255,6 +256,48 @@ async def test_filters_leave_out_what_is_not_wanted(start: Start, redis_url: str
     assert {item["item_id"] for item in every["items"]} == {"artist:02", "artist:08"}
     assert none["items"] == old["items"] == tracks["items"] == []
     assert (wrong.status_code, wrong.json()["field"]) == (422, "year_to")
+
+
+async def test_a_context_asks_for_what_is_heard_there(
+    start: Start, broker: str, redis_url: str, database_url: str
+) -> None:
+    radio = ["artist:02", "artist:01", "artist:04", "artist:03", "artist:08"]
+    async with start() as api:
+        root = api.parts.settings.model_root
+        await serves(api, worlds.release(root))
+        early = await api.get("/recommend", user_id="fan", context="radio")
+        await serves(api, worlds.release(root, contexts={"radio": radio, "home": ["artist:05"]}))
+        listener = await known(api, redis_url, database_url, {"artist:04": 3.0, "artist:06": 1.0})
+        await api.client.put("/users/fan/hidden/artist:03")
+        fan = (await api.get("/recommend", user_id="fan", context="radio")).json()
+        few = (await api.get("/recommend", user_id="fan", context="radio", k=1)).json()
+        odd = (await api.get("/recommend", user_id="fan", context="home")).json()
+        unknown = (await api.get("/recommend", user_id="nobody", context="radio")).json()
+        wrong = await api.get("/recommend", user_id="fan", context="gym")
+    assert early.status_code == 422
+    assert fan["rung"] == "personal"
+    assert {item["item_id"] for item in fan["items"][:2]} == {"artist:02", "artist:08"}
+    assert [(item["item_id"], item["source"]) for item in fan["items"][2:]] == [("artist:01", "context")]
+    assert len(few["items"]) == 1
+    assert (odd["rung"], [item["item_id"] for item in odd["items"]]) == ("popular", ["artist:05"])
+    assert unknown["rung"] == "popular"
+    assert [item["item_id"] for item in unknown["items"]] == radio
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "context")
+    assert "home" in wrong.json()["detail"]
+    assert "radio" in wrong.json()["detail"]
+    shown = [event for _, event in messages(broker, TOPIC) if event["user_id"] == listener]
+    assert {event["context"] for event in shown} == {"radio", "home"}
+
+
+async def test_what_is_known_takes_turns_with_what_is_new(start: Start, redis_url: str, database_url: str) -> None:
+    async with start() as api:
+        await serves(api, worlds.release(api.parts.settings.model_root, contexts={"radio": ["artist:02", "artist:04"]}))
+        await known(api, redis_url, database_url, {"artist:04": 3.0, "artist:06": 1.0, "artist:08": 2.0})
+        found = (await api.get("/recommend", user_id="fan", exclude_heard="false", k=7)).json()["items"]
+        here = (await api.get("/recommend", user_id="fan", exclude_heard="false", context="radio")).json()["items"]
+    assert [item["item_id"] for item in found[1::2]] == ["artist:04", "artist:08", "artist:06"]
+    assert [item["source"] for item in found] == ["ease", "heard"] * 3 + ["ease"]
+    assert [item["item_id"] for item in here] == ["artist:02", "artist:04"]
 
 
 async def test_a_playlist_has_tracks_only_and_no_name_breaks_it(start: Start) -> None:

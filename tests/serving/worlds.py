@@ -19,6 +19,7 @@ from streaming.tables import LEDGER, TRENDING_1H, silver
 from tests.recommender.worlds import features, listens
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from serving.settings import Settings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 EVEN = [f"artist:{number:02d}" for number in range(0, 20, 2)]
 
 
-def release(root: Path, *, newcomers: int = 0) -> str:
+def release(root: Path, *, newcomers: int = 0, contexts: Mapping[str, Sequence[str]] | None = None) -> str:
     """Write a bundle of a world in which each listens to even or to odd artists, and let it serve.
 
     Of so many newcomers, which nobody has heard, the tags say whether they are even.
@@ -47,6 +48,7 @@ def release(root: Path, *, newcomers: int = 0) -> str:
     )
     contents = Contents(
         model=model, holdout=model, recipe="ease", settings={}, metrics={"ndcg@10": 0.5}, cutoff=1, data_until=2,
+        contexts=contexts or {},
         content=stocked(Content(), replace(world, features=tagged)),
     )  # fmt: skip
     version = bundle.write(root, contents)

@@ -205,6 +205,7 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
         ["marts", "dim_artist"],
         ["marts", "dim_album"],
         ["marts", "dim_track"],
+        ["marts", "fct_listens"],
     ],
     kinds={"numpy"},
     # The names change with every build of the marts; only a new leaderboard is a reason to judge again.
@@ -216,14 +217,15 @@ def leaderboard(platform: PlatformResource) -> dg.MaterializeResult[None]:
 )
 def champion(config: ChampionConfig, platform: PlatformResource) -> dg.MaterializeResult[None]:
     """The one bundle that may serve: the challenger refitted on everything if the gate lets it, else what served."""
+    from music_assets.recommender.contexts import read_contexts
     from music_assets.recommender.interactions import read_names
     from music_assets.recommender.limits import as_table
     from music_assets.recommender.training import Workshop
 
     with platform.connect() as connection:
-        names = read_names(connection)
+        names, contexts = read_names(connection), read_contexts(connection)
     workshop = Workshop(platform.settings().model_root)
-    outcome = workshop.release(names, accept_fewer_listens=config.accept_fewer_listens)
+    outcome = workshop.release(names, contexts, accept_fewer_listens=config.accept_fewer_listens)
     logged = Run(
         name=outcome.version,
         data="",
@@ -242,6 +244,7 @@ def champion(config: ChampionConfig, platform: PlatformResource) -> dg.Materiali
             "over_champion": str(outcome.verdict.over_champion),
             "limits": dg.MetadataValue.md(as_table(outcome.verdict.limits)),
             "retrieval": outcome.retrieval,
+            "contexts": len(contexts),
             **outcome.verdict.metrics,
         }
     )
