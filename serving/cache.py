@@ -104,13 +104,16 @@ class Cache:
         """Return what listeners did lately, in their order, with one command.
 
         Raises:
-            UnavailableError: Redis is away, or a value cannot be read.
+            UnavailableError: Redis is away, a value cannot be read, or for a day no stream has written any.
         """
         with self.dependency.watched():
             try:
-                return await online.read_async(self._line, listener_ids, now=datetime.now(UTC))
+                found = await online.read_async(self._line, listener_ids, now=datetime.now(UTC))
             except IntegrityError as error:
                 raise UnavailableError(str(error)) from error
+        if found is None:
+            raise UnavailableError("no stream keeps what listeners did lately: start stream_features_to_online")
+        return found
 
     async def count(self, last: str, current: str, *, share: float, limit: int, seconds: int) -> tuple[int, bool]:
         """Count one more under a key unless a limit is reached; return the sum and whether it was counted.

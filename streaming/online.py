@@ -139,10 +139,10 @@ def read(redis: Any, listener_ids: Sequence[str], *, now: datetime) -> list[Feat
     return [decode(value, now=now) for value in found]
 
 
-async def read_async(redis: Any, listener_ids: Sequence[str], *, now: datetime) -> list[Features]:
-    """Do what `read` does, with a client of `redis.asyncio`."""
-    found = await redis.mget([key(listener_id) for listener_id in listener_ids]) if listener_ids else []
-    return [decode(value, now=now) for value in found]
+async def read_async(redis: Any, listener_ids: Sequence[str], *, now: datetime) -> list[Features] | None:
+    """Do what `read` does, with a client of `redis.asyncio`; None: no stream stands behind what the store holds."""
+    epoch, *found = await redis.mget([EPOCH_KEY, *(key(listener_id) for listener_id in listener_ids)])
+    return [decode(value, now=now) for value in found] if epoch else None
 
 
 def forget(redis: Any, listener_ids: Iterable[str]) -> int:

@@ -98,9 +98,9 @@ class Outbox:
             await self._keeping
 
     async def _keep_failed(self) -> None:
-        # Together: each transaction of the spool waits for the disk.
-        while failed := self._failed:
-            self._failed = []
+        # Many together, as each transaction of the spool waits for the disk; not all, as a full one takes none of them.
+        while failed := self._failed[:_PAGE]:
+            del self._failed[:_PAGE]
             try:
                 await self._spool.append([_addressed(message) for message, _ in failed])
             except UnavailableError as error:

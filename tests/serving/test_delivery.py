@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
 
 from music_assets.stack.process import free_port
+from serving.cache import Cache
 from serving.delivery import Delivery
 from serving.dependency import Dependency
+from serving.events.service import Outbox
+from serving.identity.service import Identity
+from serving.spool import Spool
 from streaming.outgoing import Outgoing
 from streaming.producer import EventProducer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -58,3 +67,16 @@ async def test_a_message_that_nobody_waits_for_is_given_back_if_it_was_not_taken
     assert given_back == posted[1:]
     assert await one.close() == 0
     assert given_back == posted[1:]
+
+
+async def test_of_more_than_the_spool_holds_what_fits_is_kept(tmp_path: Path) -> None:
+    away, spool, lost = delivery(f"127.0.0.1:{free_port()}"), Spool(tmp_path / "spool.db", limit=700), list[str]()
+    away.broker.down("gone")
+    outbox = Outbox(away, spool, identity=Mock(Identity), cache=Mock(Cache))
+    await spool.open()
+    for message in messages(1200):
+        outbox.post(message, on_lost=lost.append)
+    await outbox.settle()
+    assert (spool.count, len(lost)) == (700, 500)
+    assert "full" in lost[0]
+    await spool.close()

@@ -55,6 +55,7 @@ def played(redis_url: str, listener: str, *items: str, at: datetime = NOON) -> N
     ]
     view = seen(EventType.VIEW, "track:viewed", at, uuid4().hex)
     with redis.Redis.from_url(redis_url) as client:
+        client.set(online.EPOCH_KEY, "a stream runs")
         held: Any = client.get(online.key(listener))
         client.set(online.key(listener), merge(held, [*events, view], now=microseconds(datetime.now(UTC))))
 
@@ -101,6 +102,10 @@ async def test_recent_plays_say_what_lacks(start: Start, database_url: str, redi
         neither = await api.get(f"/users/{user}/recent")
     async with start() as api:
         latest = (await api.get(f"/users/{user}/recent")).json()
+        with redis.Redis.from_url(redis_url) as client:
+            client.delete(online.EPOCH_KEY)
+        gone = await api.get(f"/users/{user}/recent")
+    assert gone.status_code == 503, "what a stream wrote that is no more is not the latest"
     assert ([each["item_id"] for each in built["plays"]], built["degraded"]) == (["track:old"], True)
     assert datetime.fromisoformat(built["as_of"]) == marts.BUILT
     assert ([each["item_id"] for each in latest["plays"]], latest["degraded"]) == (["track:a"], True)

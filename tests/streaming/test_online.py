@@ -285,11 +285,13 @@ def test_readers_take_one_command_whatever_their_client(store: Store, redis_url:
     assert calls["cmdstat_mget"] == 1
     assert [[item.item_id for item in each.recent] for each in found] == [["track:2"], [], ["track:1"]]
 
-    async def ask() -> list[Features]:
+    async def ask() -> list[Features] | None:
         async with redis.asyncio.Redis.from_url(redis_url) as client:
             return await online.read_async(client, listeners, now=NOW)
 
     assert asyncio.run(ask()) == found
+    store.redis.delete(online.EPOCH_KEY)
+    assert asyncio.run(ask()) is None
     assert online.read(store.redis, [], now=NOW) == []
 
 
