@@ -70,9 +70,18 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
 @pytest.fixture
 def start(make_settings: MakeSettings, broker: str, database_url: str, redis_url: str) -> Start:
-    def begin(**overrides: Any) -> AbstractAsyncContextManager[Running]:
+    @asynccontextmanager
+    async def begin(**overrides: Any) -> AsyncIterator[Running]:
         good = {"kafka_bootstrap_servers": broker, "database_url": database_url, "redis_url": redis_url}
-        return running(make_settings(**(good | overrides)))
+        async with running(make_settings(**(good | overrides))) as api:
+            if "database_url" not in overrides:
+                # Until it is, a first event is spooled: right, but not what a test of something else looks for.
+                await eventually(
+                    lambda: any(
+                        part.name == "postgres" and part.state == "up" for part in api.parts.health.dependencies
+                    )
+                )
+            yield api
 
     return begin
 

@@ -67,15 +67,22 @@ def fan(client: TestClient) -> str:
     return "keyed-fan" if "authorization" in client.headers else "fan"
 
 
-def give_history(chosen: Settings, user_id: str) -> None:
-    """Give a listener a past, in Redis and in the marts."""
+def give_history(chosen: Settings, user_id: str) -> bool:
+    """Give a listener a past, in Redis and in the marts; return whether they are known yet.
+
+    An identity store that takes its time has the first event spooled.
+    """
     with psycopg.connect(chosen.database) as connection:
-        [listener] = connection.execute(
+        found = connection.execute(
             "select listener_id::text from identity.listener where user_id = %s", [user_id]
-        ).fetchone() or [""]
+        ).fetchone()
+        if found is None:
+            return False
+        [listener] = found
         connection.execute("update marts.fct_listens set user_id = %s where user_id = 'u2'", [listener])
     with redis.Redis.from_url(chosen.redis) as client:
         client.set(features.key(listener), features.encode({"artist:04": 3.0, "artist:06": 1.0}))
+    return True
 
 
 def description(client: TestClient) -> Any:

@@ -49,7 +49,7 @@ def opened(
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False, headers=headers) as client:
             fan = fuzzing.fan(client)
             assert client.post("/events", json=listen(user_id=fan)).status_code == 202
-            fuzzing.give_history(chosen, fan)
+            _until(lambda: fuzzing.give_history(chosen, fan))
             _until(lambda: client.get("/recommend", params={"user_id": fan}).json().get("rung") == "personal")
             _until(lambda: client.get("/search", params={"q": "four"}).is_success)
             yield client
