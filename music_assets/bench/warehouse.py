@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 NEW: Final = 10_000
 _CHUNK: Final = 500_000
+_DOWNSTREAM: Final = ("--select", "source:silver.events_listens+", "source:source.item_links+")
+"""What a run builds after listens moved (sensor `silver_moved`)."""
+
 _ROWS_A_DAY: Final = 33_000
 """Density of the history: a longer one is of more days, not of fuller ones."""
 _ARTISTS: Final = 2_000
@@ -119,7 +122,7 @@ def _one(chosen: Settings, size: int, folder: Path, say: Callable[[str], None]) 
         new = _rows(world, listens, size + batch * NEW, NEW, fresh=True)
         _append(chosen, new, listens, -(-size // _CHUNK) + 1 + batch)
         timed(f"load_new_{batch + 1}", lambda: _load(chosen, lake))
-        timed(f"build_new_{batch + 1}", lambda: build(chosen, folder, *dbt.NEWEST_ALONE))
+        timed(f"build_new_{batch + 1}", lambda: build(chosen, folder, *dbt.NEWEST_ALONE, *_DOWNSTREAM))
     figures["slowest"] = _slowest(folder)
     return figures
 

@@ -82,7 +82,7 @@ def manifest(settings: Settings) -> Path:
         ConfigurationError: dbt cannot parse the project.
     """
     folder = _folder(settings)
-    stamp = folder / f"{_fingerprint()}.parsed"
+    stamp = folder / f"{fingerprint()}.parsed"
     if not (stamp.exists() and (folder / "manifest.json").exists()):
         parse(settings, folder)
         for old in folder.glob("*.parsed"):
@@ -101,7 +101,7 @@ def hand_parsed(settings: Settings, target: Path) -> None:
 
 def kept_lineage(settings: Settings) -> Path:
     """Return the folder for what is known of the columns of the project as it is now."""
-    return _folder(settings) / f"{_fingerprint()}.lineage"
+    return _folder(settings) / f"{fingerprint()}.lineage"
 
 
 def _folder(settings: Settings) -> Path:
@@ -150,7 +150,8 @@ def _dbt(settings: Settings, target: str, *command: str) -> None:
         raise ConfigurationError(f"dbt cannot {' '.join(command)} {PROJECT}: {said}")
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
+    """Return what tells this state of the project from every other."""
     digest = hashlib.sha256(str(PROJECT).encode())
     for path in _files():
         digest.update(str(path.relative_to(PROJECT)).encode())

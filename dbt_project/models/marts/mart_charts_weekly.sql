@@ -16,7 +16,7 @@ listens as (
         local_week
     from {{ ref('fct_listens') }}
     {%- if is_incremental() %}
-        where local_week in ({{ chart_weeks_to_build(looked_at=true) }})
+        where local_week in ({{ chart_weeks_to_build() }})
     {%- endif %}
 
 ),
@@ -64,6 +64,34 @@ ranked as (
 
 ),
 
+placed as (
+
+    select
+        item_kind,
+        item_id,
+        week_start,
+        listens,
+        listeners,
+        cast(place as integer) as place
+    from ranked
+    {%- if is_incremental() %}
+        -- A week before those that are built again stands as it is: counting its listens would say the same.
+        union all
+        select
+            item_kind,
+            item_id,
+            week_start,
+            listens,
+            listeners,
+            rank as place
+        from {{ this }}
+        where
+            week_start in ({{ chart_weeks_to_build(looked_at=true) }})
+            and week_start not in ({{ chart_weeks_to_build() }})
+    {%- endif %}
+
+),
+
 -- Not by a join with the week before: nothing is known of such a row's number, and the planner would guess.
 followed as (
 
@@ -71,7 +99,7 @@ followed as (
         *,
         lag(week_start) over (partition by item_kind, item_id order by week_start) as week_before,
         lag(place) over (partition by item_kind, item_id order by week_start) as place_before
-    from ranked
+    from placed
 
 ),
 
@@ -81,10 +109,10 @@ final as (
         followed.item_kind,
         followed.item_id,
         followed.week_start,
-        cast(followed.place as integer) as rank,
+        followed.place as rank,
         case
             when followed.week_start = {{ dbt.dateadd('day', 7, 'followed.week_before') }}
-                then cast(followed.place_before as integer)
+                then followed.place_before
         end as previous_rank,
         followed.listens,
         followed.listeners,
