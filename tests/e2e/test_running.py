@@ -1,4 +1,4 @@
-"""Plays of three years ago come in by a file: every aggregate and the training know them in minutes, by themselves."""
+"""A platform that took a world all the way and goes on: what comes late is everywhere soon, who leaves is nowhere."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psycopg
 import pytest
+import redis
 
 from music_assets.recommender.interactions import Interactions
 from music_assets.settings import child_environment
@@ -23,6 +24,8 @@ from serving.settings import Settings
 from streaming.errors import UnavailableError
 from tests.conftest import JARS, ROOT
 from tests.fixtures.ports import free_ports
+from tests.serving.test_privacy import dump
+from tests.streaming.scanner import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +56,7 @@ COUNTS = {
 """Where each of the plays must count once; nothing else lies in those weeks."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A platform that has taken a world all the way and goes on."""
     home = tmp_path_factory.mktemp("old")
@@ -103,6 +106,20 @@ def counted(settings: Settings) -> dict[str, int]:
                 row: Any = connection.execute(query, weeks).fetchone()
                 found[name] = int(row[0] or 0)
     return {**found, "training": learnt(settings), "stats": told(settings)}
+
+
+def found_of(settings: Settings, needles: list[bytes]) -> dict[str, Any]:
+    """Where a person still is, beside the broker, whose retention the receipt names, and PostgreSQL's own files."""
+    found: dict[str, Any] = {
+        path.name: hits
+        for path in settings.music_home.iterdir()
+        if path.is_dir() and path.name not in {"kafka", "postgres"} and (hits := scan(path, needles))
+    }
+    told = dump(settings.database)
+    found |= {f"postgres {needle!r}": True for needle in needles if needle.decode() in told}
+    with redis.Redis.from_url(settings.redis) as client:
+        names = [name for name in client.scan_iter() if any(needle in name for needle in needles)]
+    return {**found, **({"redis": names} if names else {})}
 
 
 def learnt(settings: Settings) -> int:
@@ -155,3 +172,37 @@ def test_old_plays_are_everywhere_in_ten_minutes(
     record_property("seconds", after)
     assert held, (counted(stack), after)
     assert max(after.values()) < WITHIN_SECONDS, after
+
+
+def test_who_is_erased_is_nowhere_within_the_hour_and_stays_out(
+    stack: Settings, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    user = "archive-00"
+    with psycopg.connect(stack.database) as connection:
+        row: Any = connection.execute(
+            "select listener_id::text from identity.listener where user_id = %s", [user]
+        ).fetchone()
+    needles = [user.encode(), row[0].encode()]
+    assert found_of(stack, needles).keys() >= {"lakehouse", "redis"}
+    begun = time.monotonic()
+    asked = httpx.delete(f"{stack.api_url}/users/{user}", timeout=10)
+    assert asked.status_code == 202, asked.text
+    receipt: dict[str, Any] = {}
+
+    def done() -> bool:
+        receipt.update(httpx.get(f"{stack.api_url}{asked.headers['location']}", timeout=10).json())
+        return receipt["status"] == "done"
+
+    assert until(done, seconds=1200), receipt
+    record_property("erased after seconds", round(time.monotonic() - begun, 1))
+    assert receipt["rows"]["silver/events_listens"] == PLAYS_EACH
+    assert until(lambda: not found_of(stack, needles), seconds=600), found_of(stack, needles)
+    record_property("nowhere after seconds", round(time.monotonic() - begun, 1))
+    path = tmp_path / "archive.csv"
+    write(path)
+    again = subprocess.run(
+        [MUSIC, "import", "csv", path, "--user", user],
+        env=child_environment(stack), cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert again.returncode != 0
+    assert "erased" in again.stdout + again.stderr
