@@ -126,7 +126,7 @@ def test_sequences_of_requests_do_neither(request: pytest.FixtureRequest, record
 
     few = settings(QUIET, max_examples=SEQUENCES // RUNS, stateful_step_count=STEPS, derandomize=False)
     for number in range(RUNS):
-        # What can follow hangs on the answers. Where the same request is answered otherwise than before, as of a user who
+        # What can follow hangs on the answers. Where a request is answered otherwise than before, as of a user who
         # was erased meanwhile, Hypothesis ends the run.
         with suppress(FlakyStrategyDefinition):
             seed(number)(Sequence).run(settings=few)
