@@ -15,12 +15,15 @@ from psycopg.rows import class_row
 from music_assets.erasures import GET, Erasure, waiting
 from music_assets.recommender import features
 from music_assets.sources.forget import forget_accounts
+from music_assets.stack.process import wait_until
 from music_assets.warehouse import forget as warehouse
 from streaming.control import Receipt, StreamClient
 from streaming.errors import MusicError, UnavailableError
 
 if TYPE_CHECKING:
     from music_assets.settings import Settings
+
+_SNAPSHOT_SECONDS: Final = 60.0
 
 Forget = Callable[["Settings", Sequence[str]], None]
 """Removes listeners, by their random ids, from a store beside the lake; can be repeated."""
@@ -39,12 +42,38 @@ def _forget_collectors(settings: Settings, _: Sequence[str]) -> None:
 
 
 def _forget_histories(settings: Settings, listener_ids: Sequence[str]) -> None:
-    """Remove what recommendations looked at; the features of the stream go with the lake."""
+    """Remove what recommendations looked at, and the embedded Redis' snapshot of all that it held of them.
+
+    The features of the stream go with the lake, before this.
+    """
     with redis.Redis.from_url(settings.redis, socket_timeout=10) as client:
         try:
             client.delete(*[features.key(each) for each in listener_ids])
+            if settings.embedded_redis:
+                _write_snapshot(client)
         except redis.RedisError as error:
             raise UnavailableError("Redis does not answer: histories are not gone yet") from error
+
+
+def _write_snapshot(client: Any) -> None:
+    """Have Redis write its snapshot anew: the last one holds who is gone, and on a quiet day no other would follow.
+
+    Raises:
+        UnavailableError: it is not written in time, or cannot be.
+    """
+
+    def at_rest() -> bool:
+        return not client.info("persistence")["rdb_bgsave_in_progress"]
+
+    # One that is under way may have begun before.
+    if wait_until(at_rest, seconds=_SNAPSHOT_SECONDS):
+        client.bgsave(schedule=False)
+        if (
+            wait_until(at_rest, seconds=_SNAPSHOT_SECONDS)
+            and client.info("persistence")["rdb_last_bgsave_status"] == "ok"
+        ):
+            return
+    raise UnavailableError("Redis does not write its snapshot, and the last one holds who is gone; look at the disk")
 
 
 STORES: Final[dict[str, Forget]] = {

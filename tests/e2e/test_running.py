@@ -183,7 +183,7 @@ def test_who_is_erased_is_nowhere_within_the_hour_and_stays_out(
             "select listener_id::text from identity.listener where user_id = %s", [user]
         ).fetchone()
     needles = [user.encode(), row[0].encode()]
-    assert found_of(stack, needles).keys() >= {"lakehouse", "redis"}
+    assert found_of(stack, needles).keys() >= {"lake", "redis"}
     begun = time.monotonic()
     asked = httpx.delete(f"{stack.api_url}/users/{user}", timeout=10)
     assert asked.status_code == 202, asked.text
