@@ -56,7 +56,7 @@ class Plays:
         listener_id = await self._people.listener(user_id)
         latest, built = await asyncio.gather(self._latest(listener_id), self._built(listener_id, limit))
         if latest is None and built is None:
-            raise UnavailableError("neither Redis nor the warehouse answers; try again later")
+            raise UnavailableError("neither the stream's newest plays nor the warehouse's can be told; try again later")
         # The warehouse knows more of a play, so its word stands.
         known = {(play.item_id, play.played_at): play for play in [*(latest or ()), *(built or ([], None))[0]]}
         newest = sorted(known.values(), key=lambda play: play.played_at, reverse=True)[:limit]

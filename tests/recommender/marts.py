@@ -39,7 +39,7 @@ def create_marts(connection: psycopg.Connection[Any]) -> None:
 def plant(connection: psycopg.Connection[Any], world: Interactions) -> None:
     """Put exactly these listens into `marts.fct_listens`."""
     connection.execute("truncate marts.fct_listens")
-    with connection.cursor().copy("copy marts.fct_listens from stdin") as copy:
+    with connection.cursor().copy("copy marts.fct_listens (user_id, item_id, listened_at) from stdin") as copy:
         for user, item, time in zip(world.user, world.item, world.time, strict=True):
             moment = datetime.fromtimestamp(int(time) / 1e6, UTC)
             copy.write_row((world.users[user], world.items[item], moment))

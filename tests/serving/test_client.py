@@ -7,11 +7,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import redis
 from starlette.testclient import TestClient
 
 from serving.app import create_app
 from serving.client import ApiError, ApiUnavailableError, MusicClient
 from serving.client import client as module
+from streaming import online
 from tests.serving.conftest import listen
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def served(make_settings: MakeSettings, broker: str, database_url: str, redis_url: str) -> Iterator[TestClient]:
     chosen = make_settings(kafka_bootstrap_servers=broker, database_url=database_url, redis_url=redis_url)
+    with redis.Redis.from_url(redis_url) as store:
+        store.set(online.EPOCH_KEY, "a stream runs")
     with TestClient(create_app(chosen), base_url="http://localhost") as client:
         yield client
 

@@ -93,8 +93,9 @@ async def test_the_ledger_lists_every_topic(start: Start) -> None:
     }  # fmt: skip
 
 
-async def test_ready_once_everything_was_looked_at(start: Start) -> None:
-    async with start() as api:
+async def test_ready_once_everything_was_looked_at(start: Start, database_url: str) -> None:
+    # Named, so that the start waits for nothing.
+    async with start(database_url=database_url) as api:
         first = await api.get("/health/ready")
         assert first.status_code == 503
         assert "kafka not checked yet" in first.json()["missing"]
