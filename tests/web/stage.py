@@ -16,6 +16,7 @@ from music_assets.recommender import bundle, features
 from music_assets.recommender.bundle import Contents
 from music_assets.recommender.models.ease import Ease
 from music_assets.sources.names import COUNTRIES, GENRES, distinct
+from music_assets.stack.process import wait_until
 from serving.parts import Parts
 from streaming.lake import Lake
 from streaming.tables import LEDGER, TRENDING_1H, TRENDING_24H, dead_letters, silver, tables
@@ -170,9 +171,16 @@ def plant_people(url: str, settings: Settings, headers: dict[str, str]) -> None:
         for turn in range(12)
     ]  # fmt: skip
     httpx.post(f"{url}/events", json=events, headers=headers, timeout=_SECONDS).raise_for_status()
+    with psycopg.connect(settings.database, autocommit=True) as connection:
+
+        def listeners_known() -> dict[str, str]:
+            found = connection.execute("select user_id, listener_id::text from identity.listener").fetchall()
+            return {user: listener for user, listener in found if user in LISTENERS}
+
+        # An identity store that takes its time has the first events spooled.
+        assert wait_until(lambda: len(listeners_known()) == len(LISTENERS), seconds=_SECONDS)
+        listeners = listeners_known()
     with psycopg.connect(settings.database) as connection:
-        found = connection.execute("select user_id, listener_id::text from identity.listener").fetchall()
-        listeners = {user: listener for user, listener in found if user in LISTENERS}
         _marts(connection, known, listeners)
     with redis.Redis.from_url(settings.redis) as client:
         for number, user in enumerate(LISTENERS):

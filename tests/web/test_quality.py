@@ -78,7 +78,9 @@ def test_first_content_comes_within_a_second(listening: Page) -> None:
     for _ in range(3):
         listening.goto("/app/")
         settle(listening)
-        painted.append(listening.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime"))
+        # The browser notes a paint with the frame after it.
+        paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+        painted.append(listening.wait_for_function(paint).json_value())
     assert min(painted) <= _FIRST_CONTENT_MS, "the quickest of three: other tests run beside this one"
 
 
