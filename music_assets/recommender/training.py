@@ -277,5 +277,7 @@ class Workshop:
         return releases.withdrawn_like(self.root, candidate.recipe, candidate.settings, data_until=until)
 
     def _refit(self, candidate: Candidate, hearing: Hearing) -> str:
-        contents = refitted(candidate, hearing.listens, hearing.names, content=hearing.candidates.get(CONTENT))
-        return bundle.write(self.root, replace(contents, contexts=hearing.contexts))
+        content = hearing.candidates.get(CONTENT)
+        return bundle.write(
+            self.root, refitted(candidate, hearing.listens, hearing.names, hearing.contexts, content=content)
+        )

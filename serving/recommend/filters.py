@@ -68,19 +68,13 @@ class Conditions(BaseModel):
         Raises:
             ContractError: the years are the wrong way round.
         """
-        if self._is_open:
-            return ANYTHING
         if self.year_from is not None and self.year_to is not None and self.year_from > self.year_to:
             raise ContractError(
                 "out_of_range", "year_to", f"year_to: {self.year_to} lies before year_from, {self.year_from}"
             )
         genre = self.genre.casefold() if self.genre else None
-        return Wanted(genre, self.year_from, self.year_to, self.kind, self.context, not self.exclude_heard)
-
-    @property
-    def _is_open(self) -> bool:
-        limits = (self.genre, self.year_from, self.year_to, self.kind, self.context)
-        return self.exclude_heard and all(limit is None for limit in limits)
+        wanted = Wanted(genre, self.year_from, self.year_to, self.kind, self.context, not self.exclude_heard)
+        return ANYTHING if wanted == ANYTHING else wanted
 
 
 class Asked(Conditions):

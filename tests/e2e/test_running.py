@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import csv
 import subprocess
-import sys
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +17,23 @@ import redis
 from music_assets.recommender.interactions import Interactions
 from music_assets.settings import child_environment
 from music_assets.stack import Stack
+from music_assets.stack.process import wait_until
 from serving.settings import Settings
 from streaming.errors import UnavailableError
 from tests.conftest import JARS, ROOT
+from tests.e2e.test_demo import MUSIC
 from tests.fixtures.ports import free_ports
 from tests.serving.test_privacy import dump
 from tests.streaming.scanner import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.alone, pytest.mark.stack, pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1800)
 ]  # fmt: skip
 
-MUSIC = Path(sys.executable).parent / "music"
 LISTENERS = 50
 PLAYS_EACH = 2000
 PLAYS = LISTENERS * PLAYS_EACH
@@ -67,20 +66,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             [MUSIC, "demo"], env=child_environment(settings), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
         try:
-            until(lambda: "Serving until" in log.read_text() or demo.poll() is not None, seconds=600)
+            wait_until(lambda: "Serving until" in log.read_text() or demo.poll() is not None, seconds=600, pause=2)
             assert demo.poll() is None, log.read_text()[-4000:]
             yield settings
         finally:
             demo.terminate()
             demo.wait(120)
             Stack(settings).down()
-
-
-def until(holds: Callable[[], bool], *, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < end:
-        time.sleep(2)
-    return held
 
 
 def write(path: Path) -> None:
@@ -102,9 +94,8 @@ def counted(settings: Settings) -> dict[str, int]:
     found = {}
     with psycopg.connect(settings.database) as connection:
         for name, query in COUNTS.items():
-            with suppress(psycopg.errors.UndefinedTable):
-                row: Any = connection.execute(query, weeks).fetchone()
-                found[name] = int(row[0] or 0)
+            row: Any = connection.execute(query, weeks).fetchone()
+            found[name] = int(row[0] or 0)
     return {**found, "training": learnt(settings), "stats": told(settings)}
 
 
@@ -168,7 +159,7 @@ def test_old_plays_are_everywhere_in_ten_minutes(
                 after.setdefault(name, round(time.monotonic() - begun, 1))
         return len(after) == len(COUNTS) + 2
 
-    held = until(all_there, seconds=WITHIN_SECONDS + 60)
+    held = wait_until(all_there, seconds=WITHIN_SECONDS + 60, pause=2)
     record_property("seconds", after)
     assert held, (counted(stack), after)
     assert max(after.values()) < WITHIN_SECONDS, after
@@ -193,10 +184,10 @@ def test_who_is_erased_is_nowhere_within_the_hour_and_stays_out(
         receipt.update(httpx.get(f"{stack.api_url}{asked.headers['location']}", timeout=10).json())
         return receipt["status"] == "done"
 
-    assert until(done, seconds=1200), receipt
+    assert wait_until(done, seconds=1200, pause=2), receipt
     record_property("erased after seconds", round(time.monotonic() - begun, 1))
     assert receipt["rows"]["silver/events_listens"] == PLAYS_EACH
-    assert until(lambda: not found_of(stack, needles), seconds=600), found_of(stack, needles)
+    assert wait_until(lambda: not found_of(stack, needles), seconds=600, pause=2), found_of(stack, needles)
     record_property("nowhere after seconds", round(time.monotonic() - begun, 1))
     path = tmp_path / "archive.csv"
     write(path)

@@ -5,6 +5,8 @@
     pre_hook="{{ forget_weeks() }}", post_hook="{{ analyze() }}"
 ) }}
 
+{% set weeks = chart_weeks_to_build() if is_incremental() -%}
+
 with
 
 listens as (
@@ -16,7 +18,7 @@ listens as (
         local_week
     from {{ ref('fct_listens') }}
     {%- if is_incremental() %}
-        where local_week in ({{ chart_weeks_to_build() }})
+        where local_week in ({{ weeks }})
     {%- endif %}
 
 ),
@@ -57,23 +59,16 @@ ranked as (
 
     select
         *,
-        row_number() over (
+        cast(row_number() over (
             partition by item_kind, week_start order by listens desc, listeners desc, item_id asc
-        ) as place
+        ) as integer) as place
     from counted
 
 ),
 
 placed as (
 
-    select
-        item_kind,
-        item_id,
-        week_start,
-        listens,
-        listeners,
-        cast(place as integer) as place
-    from ranked
+    select * from ranked
     {%- if is_incremental() %}
         -- A week before those that are built again stands as it is: counting its listens would say the same.
         union all
@@ -87,7 +82,7 @@ placed as (
         from {{ this }}
         where
             week_start in ({{ chart_weeks_to_build(looked_at=true) }})
-            and week_start not in ({{ chart_weeks_to_build() }})
+            and week_start not in ({{ weeks }})
     {%- endif %}
 
 ),
@@ -119,7 +114,7 @@ final as (
         {{ this_batch() }} as touched_at
     from followed
     {%- if is_incremental() %}
-        where followed.week_start in ({{ chart_weeks_to_build() }})
+        where followed.week_start in ({{ weeks }})
     {%- endif %}
 
 )
