@@ -149,8 +149,8 @@
 {%- endmacro %}
 
 
-{#- Hook: fresh statistics, because what follows reads the table at once. A change of a twentieth of the table changes no
-    plan, and counting again takes longer than the change itself. -#}
+{#- Hook: fresh statistics, because what follows reads the table at once. A change of a twentieth of the table changes
+    no plan, and counting again takes longer than the change itself. -#}
 {% macro analyze() -%}
     {{ adapter.dispatch("analyze")() }}
 {%- endmacro %}
