@@ -1,4 +1,4 @@
-"""The loops of an answer that numpy and scipy have no call for, compiled by numba.
+"""The loops of an answer, and one of training, that numpy and scipy have no call for, compiled by numba.
 
 Each does in one pass what several calls over the whole catalogue would do. They are kept on the disk once compiled,
 so a process compiles them only where its code or its processor is new. Arrays are contiguous and of one kind each:
@@ -182,6 +182,36 @@ def grown(
                 lowest = alive[place] & (~alive[place] + np.uint32(1))
                 total[begin + place] += values[tree, lowest % SLOTS]
     return total
+
+
+@_compiled(fastmath=_REORDERED)
+def adam(
+    weights: NDArray[np.float32], mean: NDArray[np.float32], square: NDArray[np.float32], rows: NDArray[np.int64],
+    gradient: NDArray[np.float32], rate: float, decay: float, step: int,
+) -> None:  # fmt: skip
+    """Take one step of Adam (Kingma & Ba, ICLR 2015, algorithm 1) in some rows; the others stay as they are.
+
+    Args:
+        weights: overwritten, as are mean and square, of one shape.
+        mean: of the gradients so far, fading.
+        square: of their squares.
+        rows: distinct.
+        gradient: shape (rows, columns).
+        rate: of the step.
+        decay: what weights are pulled towards zero by, as a part of the gradient.
+        step: from 1.
+    """
+    scale = np.float32(rate / (1 - 0.9**step))
+    level = np.float32(1 / (1 - 0.999**step))
+    pull = np.float32(decay)
+    for place in range(len(rows)):
+        row = rows[place]
+        for column in range(weights.shape[1]):
+            by = gradient[place, column] + pull * weights[row, column]
+            mean[row, column] += np.float32(0.1) * (by - mean[row, column])
+            square[row, column] += np.float32(0.001) * (by * by - square[row, column])
+            root = np.sqrt(square[row, column] * level) + np.float32(1e-8)
+            weights[row, column] -= scale * mean[row, column] / root
 
 
 def contiguous(array: Any, kind: type) -> NDArray[Any]:

@@ -15,6 +15,7 @@ SESSION: Final = "session"
 CONTENT: Final = "content"
 ARTIST_GRAPH: Final = "artist_graph"
 GF_CF: Final = "gf_cf"
+MULT_DAE: Final = "mult_dae"
 TWO_STAGE: Final = "two_stage"
 CONTEXT: Final = "context"
 """What brought an item that is there for where it is heard; no recipe."""
@@ -28,7 +29,8 @@ CANDIDATES: Final = (POPULARITY, *FIRST_STAGE, BPR, SESSION, CONTENT, ARTIST_GRA
 """All that is trained and measured daily; what proposes nothing is there to be compared with, content also for what
 nobody has heard."""
 
-STACKED: Final = (RP3BETA, ITEM_KNN, EASE, GF_CF, IALS, IALS_LOG)
-"""The same with a second iALS, where no answer has to be quick: it costs 256 more numbers for each item.
+STACKED: Final = (RP3BETA, ITEM_KNN, EASE, GF_CF, IALS, IALS_LOG, MULT_DAE)
+"""The same with a second iALS and an autoencoder, where no answer has to be quick: they cost 256 and 400 more numbers
+for each item.
 
 Those that try settings quickest come first: each leaves what it did not need of its time to those that follow."""

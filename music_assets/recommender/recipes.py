@@ -12,6 +12,7 @@ import structlog
 
 from music_assets.recommender.metrics import K, evaluate
 from music_assets.recommender.models.artist_graph import ArtistGraph
+from music_assets.recommender.models.autoencoder import Autoencoder
 from music_assets.recommender.models.base import Weighting
 from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.content import Content
@@ -31,6 +32,7 @@ from music_assets.recommender.names import (
     IALS,
     IALS_LOG,
     ITEM_KNN,
+    MULT_DAE,
     POPULARITY,
     RP3BETA,
     SESSION,
@@ -251,6 +253,16 @@ def _spectral(trial: optuna.Trial) -> Model:
     )
 
 
+def _autoencoder(trial: optuna.Trial) -> Model:
+    return Autoencoder(
+        hidden=trial.suggest_categorical("hidden", (200, 400)),
+        dropout=trial.suggest_float("dropout", 0.2, 0.6),
+        decay=trial.suggest_float("decay", 0.0003, 0.003, log=True),
+        rate=trial.suggest_categorical("rate", (0.001, 0.003)),
+        epochs=trial.suggest_int("epochs", 10, 80, log=True),
+    )
+
+
 def _content(trial: optuna.Trial) -> Model:
     return Content(
         artist=trial.suggest_float("artist", 0.1, 2),
@@ -285,6 +297,7 @@ _RECIPES: Final = {
         Recipe(RP3BETA, Walk(), _walk),
         Recipe(ITEM_KNN, ItemKnn(), _knn),
         Recipe(GF_CF, Spectral(), _spectral),
+        Recipe(MULT_DAE, Autoencoder(), _autoencoder),
         Recipe(BPR, Bpr()),
         Recipe(SESSION, Session()),
         Recipe(CONTENT, Content(), _content),

@@ -45,7 +45,13 @@ _JUDGING: Final = 2.5
 _MAX_LISTENERS: Final = 6000
 """Listeners of a fold whose candidates become examples."""
 
-_TRIALS: Final = 40
+_REPEATS: Final = 2
+"""Times that listens are dealt into folds: a small data set gives too few examples in one."""
+
+_ENOUGH: Final = 6_000_000
+"""Candidates beyond which another fold teaches nothing: the trees have not the time to look at more."""
+
+_TRIALS: Final = 80
 _SEED: Final = 11
 
 _log: Final = structlog.get_logger()
@@ -84,17 +90,16 @@ def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
         seconds: time for all of it and for judging afterwards; what is tried is fitted to it.
     """
     started = time.monotonic()
-    splits = list(folds(listening, FOLDS))
-    tuned = _tuned(splits[0], k, seconds * _TUNING_SHARE)
+    tuned = _tuned(next(folds(listening, FOLDS)), k, seconds * _TUNING_SHARE)
     plan = _Plan.of(tuned, listening.counts.shape[0])
     ends = started + seconds - plan.last
     folding = time.monotonic() + (ends - time.monotonic()) * _FOLDING_SHARE
     parts: list[Examples] = []
-    for split in splits:
+    for split in (split for repeat in range(_REPEATS) for split in folds(listening, FOLDS, seed=_SEED + repeat)):
         begun = time.monotonic()
         parts.append(_rated(split, tuned))
         plan = plan.corrected(time.monotonic() - begun)
-        if time.monotonic() + plan.fold > folding:
+        if time.monotonic() + plan.fold > folding or sum(len(part.label) for part in parts) > _ENOUGH:
             break
     ends = started + seconds - plan.last
     rated = Examples.joined(parts)
@@ -136,10 +141,10 @@ class _Plan:
         return _Plan(taken, self.last * max(1.0, taken / max(self.fold, 1e-9)))
 
 
-def folds(listening: Counted, number: int) -> Iterator[tuple[Counted, Any]]:
+def folds(listening: Counted, number: int, *, seed: int = _SEED) -> Iterator[tuple[Counted, Any]]:
     """Yield (the rest, the part apart) for each fold; every pair is apart once, spread evenly over each listener."""
     counts = listening.counts
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(seed)
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     order = np.lexsort((random.random(counts.nnz), rows))
     place = np.empty(counts.nnz, dtype=np.int64)

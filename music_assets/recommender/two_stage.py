@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 
 from music_assets.recommender.forest import Forest
+from music_assets.recommender.models.autoencoder import AutoencoderModel
 from music_assets.recommender.models.base import FittedModel, Reason, State, placed_below, top
 from music_assets.recommender.models.blocks import one_blas_thread
 from music_assets.recommender.models.factors import FactorModel
@@ -33,7 +34,7 @@ SCORE: Final = "_score"
 """How the feature is called, after the model, that is the model's score."""
 
 FIRST_STAGE_KINDS: Final[dict[str, type[FittedModel]]] = {
-    kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel, SessionModel)
+    kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel, SessionModel, AutoencoderModel)
 }
 
 _BELOW: Final = np.float32(-1e3)

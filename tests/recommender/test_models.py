@@ -17,6 +17,7 @@ from music_assets.recommender.item_features import ItemFeatures
 from music_assets.recommender.metrics import difference, evaluate
 from music_assets.recommender.models import blocks, neighbours
 from music_assets.recommender.models.artist_graph import ArtistGraph
+from music_assets.recommender.models.autoencoder import Autoencoder
 from music_assets.recommender.models.base import AdditiveModel, FittedModel, Model, top, weigh
 from music_assets.recommender.models.bpr import Bpr
 from music_assets.recommender.models.content import Content
@@ -45,7 +46,8 @@ PERSONAL = [
     Content(),
     ArtistGraph(shrink=1),
 ]
-MODELS = [Popularity(), Popularity(half_life_days=7), *PERSONAL]
+AUTOENCODER = Autoencoder(hidden=8, epochs=300, rate=0.01)
+MODELS = [Popularity(), Popularity(half_life_days=7), *PERSONAL, AUTOENCODER]
 
 
 @pytest.fixture(params=MODELS, ids=repr)
@@ -54,8 +56,14 @@ def fitted(request: pytest.FixtureRequest) -> FittedModel:
     return model.fit(checkerboard())
 
 
+@pytest.fixture(params=[*PERSONAL, AUTOENCODER], ids=repr)
+def personal(request: pytest.FixtureRequest) -> FittedModel:
+    model: Model = request.param
+    return model.fit(checkerboard())
+
+
 @pytest.fixture(params=PERSONAL, ids=repr)
-def personal(request: pytest.FixtureRequest) -> AdditiveModel:
+def additive(request: pytest.FixtureRequest) -> AdditiveModel:
     fitted = request.param.fit(checkerboard())
     assert isinstance(fitted, AdditiveModel)
     return fitted
@@ -151,11 +159,11 @@ def test_a_model_of_nothing_answers_nothing() -> None:
         assert model.fit(empty).recommend(sparse.csr_matrix((1, 0)), k=5).tolist() == [[-1] * 5]
 
 
-def test_the_withheld_item_comes_first(personal: AdditiveModel) -> None:
+def test_the_withheld_item_comes_first(personal: FittedModel) -> None:
     assert personal.recommend(checkerboard().counts, k=1)[:, 0].tolist() == list(range(20))
 
 
-def test_similar_items_are_of_the_same_colour_and_not_the_item_itself(personal: AdditiveModel) -> None:
+def test_similar_items_are_of_the_same_colour_and_not_the_item_itself(personal: FittedModel) -> None:
     for item in range(20):
         found = personal.similar(item, k=5)
         assert len(found) == 5
@@ -163,12 +171,12 @@ def test_similar_items_are_of_the_same_colour_and_not_the_item_itself(personal: 
         assert [weight for _, weight in found] == sorted((weight for _, weight in found), reverse=True)
 
 
-def test_the_reason_is_the_item_that_spoke_loudest(personal: AdditiveModel) -> None:
+def test_the_reason_is_the_item_that_spoke_loudest(additive: AdditiveModel) -> None:
     heard = np.asarray([2, 3, 5])
-    column, score, reason = personal.fold_in(
+    column, score, reason = additive.fold_in(
         heard, np.ones(3, dtype=np.float32), k=1, exclude=np.empty(0, dtype=np.int64)
     )[0]
-    said = personal.speaks(heard, weigh(np.ones(3, dtype=np.float32), personal.weighting), np.asarray([column]))[:, 0]
+    said = additive.speaks(heard, weigh(np.ones(3, dtype=np.float32), additive.weighting), np.asarray([column]))[:, 0]
     assert reason.because == heard[said.argmax()]
     assert score == pytest.approx(said.sum(), abs=2e-4)
 
@@ -280,6 +288,7 @@ def test_the_strongest_of_sparse_rows_are_those_of_dense_ones(keep: int, monkeyp
         Session(),
         Popularity(),
         Content(),
+        Autoencoder(hidden=16),
     ],
     ids=repr,
 )

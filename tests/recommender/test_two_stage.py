@@ -12,6 +12,7 @@ from music_assets.recommender.examples import examples
 from music_assets.recommender.files import read_model, save_model
 from music_assets.recommender.interactions import Counted
 from music_assets.recommender.metrics import evaluate
+from music_assets.recommender.models.autoencoder import Autoencoder
 from music_assets.recommender.models.base import FittedModel, top
 from music_assets.recommender.models.ease import Ease
 from music_assets.recommender.models.factors import Als
@@ -147,7 +148,9 @@ def test_one_answer_equals_many_and_files_hold_it(stacked: Stacked, world: tuple
 
 
 @pytest.mark.parametrize(
-    "model", [Ease(strength=1), Als(factors=4), Spectral(rank=2), Session(), Popularity()], ids=repr
+    "model",
+    [Ease(strength=1), Als(factors=4), Spectral(rank=2), Session(), Popularity(), Autoencoder(hidden=4)],
+    ids=repr,
 )
 def test_files_hold_every_kind(model: Any, tmp_path: Path) -> None:
     fitted = model.fit(checkerboard())
