@@ -288,7 +288,7 @@ def test_the_strongest_of_sparse_rows_are_those_of_dense_ones(keep: int, monkeyp
         Session(),
         Popularity(),
         Content(),
-        Autoencoder(hidden=16),
+        Autoencoder(hidden=16, epochs=2),
     ],
     ids=repr,
 )
