@@ -18,7 +18,7 @@ from music_assets.recommender.examples import Examples, examples
 from music_assets.recommender.interactions import Counted
 from music_assets.recommender.names import STACKED
 from music_assets.recommender.recipes import MAX_JUDGES, Part, recipe
-from music_assets.recommender.trees import grow
+from music_assets.recommender.trees import affordable, grow
 from music_assets.recommender.two_stage import TwoStage, feature_names
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ _MAX_LISTENERS: Final = 6000
 
 _REPEATS: Final = 2
 """Times that listens are dealt into folds: a small data set gives too few examples in one."""
-
-_ENOUGH: Final = 6_000_000
-"""Candidates beyond which another fold teaches nothing: the trees have not the time to look at more."""
 
 _TRIALS: Final = 80
 _SEED: Final = 11
@@ -99,7 +96,9 @@ def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
         begun = time.monotonic()
         parts.append(_rated(split, tuned))
         plan = plan.corrected(time.monotonic() - begun)
-        if time.monotonic() + plan.fold > folding or sum(len(part.label) for part in parts) > _ENOUGH:
+        # Another fold would take the time in which trees look at what there is.
+        enough = sum(len(part.label) for part in parts) >= affordable(ends - time.monotonic())
+        if enough or time.monotonic() + plan.fold > folding:
             break
     ends = started + seconds - plan.last
     rated = Examples.joined(parts)

@@ -88,6 +88,11 @@ class Trees:
     gain: dict[str, float]
 
 
+def affordable(seconds: float) -> float:
+    """Return how many candidates `grow` looks at in so many seconds."""
+    return max(max(seconds, _LEAST) / _GROWTHS * _PACE / _USUAL_ROUNDS, _FEWEST)
+
+
 def grow(
     examples: Examples,
     names: Sequence[str],
@@ -107,8 +112,7 @@ def grow(
         shown: what was shown to listeners, learnt from as well; then only pairs count, because that one thing is
             played more often than another can be told from one answer, and how often things are played cannot.
     """
-    share = max(seconds, _LEAST) / _GROWTHS
-    most = max(share * _PACE / _USUAL_ROUNDS, _FEWEST)
+    share, most = max(seconds, _LEAST) / _GROWTHS, affordable(seconds)
     if most < len(examples.label):
         taken = examples.drawn(most / len(examples.label), _SEED + 1)
         examples, shown = examples.of(taken), shown and shown.numbered(taken)
