@@ -16,6 +16,7 @@ from music_assets.recommender.models import autoencoder
 from music_assets.recommender.models.autoencoder import Autoencoder, _Batch
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.stacking import folds
+from tests.recommender.worlds import checkerboard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,6 +81,15 @@ def test_a_draw_of_the_catalogue_teaches_what_all_of_it_does(monkeypatch: pytest
     whole = ndcg(Autoencoder(hidden=64))
     monkeypatch.setattr(autoencoder, "_OUTPUTS", 100)
     assert ndcg(Autoencoder(hidden=64, batch=32, epochs=8)) > 0.8 * whole > 2 * ndcg(Popularity())
+
+
+def test_one_unit_learns_to_tell_two_colours() -> None:
+    world = checkerboard()
+    model = Autoencoder(hidden=1, epochs=300, rate=0.01).fit(world)
+    colour = np.arange(20) % 2
+    inward = model.inward[:-1, 0]
+    assert (np.sign(inward) == np.sign(inward[0]) * np.where(colour == 0, 1, -1)).all(), "drawn signs are any"
+    assert model.recommend(world.counts, k=1)[:, 0].tolist() == list(range(20))
 
 
 def test_no_more_work_than_is_allowed() -> None:
