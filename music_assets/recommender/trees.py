@@ -90,7 +90,12 @@ class Trees:
 
 def affordable(seconds: float) -> float:
     """Return how many candidates `grow` looks at in so many seconds."""
-    return max(max(seconds, _LEAST) / _GROWTHS * _PACE / _USUAL_ROUNDS, _FEWEST)
+    return max(_share(seconds) * _PACE / _USUAL_ROUNDS, _FEWEST)
+
+
+def _share(seconds: float) -> float:
+    """Return the seconds that each shape may grow."""
+    return max(seconds, _LEAST) / _GROWTHS
 
 
 def grow(
@@ -112,7 +117,7 @@ def grow(
         shown: what was shown to listeners, learnt from as well; then only pairs count, because that one thing is
             played more often than another can be told from one answer, and how often things are played cannot.
     """
-    share, most = max(seconds, _LEAST) / _GROWTHS, affordable(seconds)
+    share, most = _share(seconds), affordable(seconds)
     if most < len(examples.label):
         taken = examples.drawn(most / len(examples.label), _SEED + 1)
         examples, shown = examples.of(taken), shown and shown.numbered(taken)

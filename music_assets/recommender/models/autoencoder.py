@@ -14,7 +14,18 @@ import numpy as np
 from scipy import sparse
 
 from music_assets.recommender import kernels
-from music_assets.recommender.models.base import FittedModel, Listening, Model, Reason, State, selection
+from music_assets.recommender.models.base import (
+    FittedModel,
+    Listening,
+    Model,
+    Reason,
+    State,
+    loudest,
+    one_history,
+    selection,
+    spoken_for,
+    weigh,
+)
 from music_assets.recommender.names import MULT_DAE
 
 if TYPE_CHECKING:
@@ -56,18 +67,13 @@ class AutoencoderModel(FittedModel):
         """Name the item heard along which each score rises most, where the history stands."""
         if not len(heard):
             return [Reason(None)] * len(columns)
-        hidden = np.tanh(self.inward[heard].sum(axis=0) / np.sqrt(np.count_nonzero(counts)) + self.inward[-1])
-        said = (self.inward[heard] * (1 - hidden**2)) @ self.outward[columns, :-1].T
-        loudest = said.argmax(axis=0)
-        return [Reason(int(heard[row]) if said[row, place] > 0 else None) for place, row in enumerate(loudest.tolist())]
+        hidden = np.tanh(_inputs(one_history(heard, counts, len(self.items))) @ self.inward)
+        return loudest(heard, (self.inward[heard] * (1 - hidden**2)) @ self.outward[columns, :-1].T)
 
     def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
         """Return what is said of a listener who heard this item alone beyond what is said of anybody."""
         hidden = np.tanh(np.stack([self.inward[item] + self.inward[-1], self.inward[-1]]))
-        said = (hidden[0] - hidden[1]) @ self.outward[:, :-1].T
-        said[item] = -np.inf
-        best = np.argsort(-said, kind="stable")[:k]
-        return [(int(place), float(said[place])) for place in best if said[place] > 0]
+        return spoken_for((hidden[0] - hidden[1]) @ self.outward[:, :-1].T, item, k)
 
     def state(self) -> State:
         """Both layers."""
@@ -119,7 +125,7 @@ class Autoencoder(Model):
 
     def fit(self, listening: Listening) -> AutoencoderModel:
         """Descend with a fixed seed."""
-        heard = _ones(listening.counts[np.diff(listening.counts.indptr) > 0])
+        heard = weigh(listening.counts[np.diff(listening.counts.indptr) > 0], "binary")
         random = np.random.default_rng(_SEED)
         layers = (
             _Layer.drawn(random, (heard.shape[1] + 1, self.hidden)),
@@ -226,10 +232,6 @@ class _Layer:
         kernels.adam(
             self.weights, self.mean, self.square, rows, np.ascontiguousarray(gradient), by.rate, by.decay, step
         )
-
-
-def _ones(counts: Any) -> Any:
-    return sparse.csr_matrix((np.ones(counts.nnz, dtype=np.float32), counts.indices, counts.indptr), counts.shape)
 
 
 def _inputs(history: Any) -> Any:

@@ -213,9 +213,7 @@ class AdditiveModel(FittedModel):
         """Name the loudest."""
         if not len(heard):
             return [Reason(None)] * len(columns)
-        said = self.speaks(heard, weigh(counts, self.weighting).astype(np.float32), columns)
-        loudest = said.argmax(axis=0)
-        return [Reason(int(heard[row]) if said[row, place] > 0 else None) for place, row in enumerate(loudest.tolist())]
+        return loudest(heard, self.speaks(heard, weigh(counts, self.weighting).astype(np.float32), columns))
 
 
 @dataclass(frozen=True)
@@ -232,6 +230,19 @@ class Model(ABC):
 def one_history(heard: NDArray[np.int64], counts: NDArray[np.float32], items: int) -> Any:
     """Return one listener's counts as CSR of shape (1, items)."""
     return sparse.csr_matrix((counts, heard, [0, len(heard)]), shape=(1, items), dtype=np.float32)
+
+
+def loudest(heard: NDArray[np.int64], said: NDArray[np.float32]) -> list[Reason]:
+    """Return for each column the item heard that says most for it, of what each says, shape (heard, columns)."""
+    rows = said.argmax(axis=0)
+    return [Reason(int(heard[row]) if said[row, place] > 0 else None) for place, row in enumerate(rows.tolist())]
+
+
+def spoken_for(said: NDArray[np.float32], item: int, k: int) -> list[tuple[int, float]]:
+    """Return (column, weight) of what one item says most for, best first, itself left out: `said` is overwritten."""
+    said[item] = -np.inf
+    best = np.argsort(-said, kind="stable")[:k]
+    return [(int(place), float(said[place])) for place in best if said[place] > 0]
 
 
 def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from music_assets.recommender.models.base import (
     State,
     Weighting,
     selection,
+    spoken_for,
     weigh,
 )
 from music_assets.recommender.models.blocks import one_blas_thread
@@ -107,9 +108,7 @@ class FactorModel(AdditiveModel):
         """Return the items with the nearest direction."""
         norms = np.maximum(np.linalg.norm(self.factors, axis=1), 1e-9)
         cosine = self.factors @ self.factors[item] / (norms * norms[item])
-        cosine[item] = -np.inf
-        best = np.argsort(-cosine, kind="stable")[:k]
-        return [(int(place), float(cosine[place])) for place in best if cosine[place] > 0]
+        return spoken_for(cosine, item, k)
 
     def state(self) -> State:
         """The factors, what a listener's are solved with, and the index."""

@@ -16,6 +16,7 @@ from music_assets.recommender.models.base import (
     Weighting,
     placed_below,
     selection,
+    spoken_for,
     weigh,
 )
 from music_assets.recommender.models.neighbours import ItemModel, strongest
@@ -57,10 +58,7 @@ class SpectralModel(AdditiveModel):
     def similar(self, item: int, *, k: int) -> list[tuple[int, float]]:
         """Return what this item alone speaks for."""
         only = sparse.csr_matrix(([1.0], ([0], [item])), shape=(1, len(self.items)), dtype=np.float32)
-        said = self.spoken(only)[0]
-        said[item] = -np.inf
-        best = np.argsort(-said, kind="stable")[:k]
-        return [(int(place), float(said[place])) for place in best if said[place] > 0]
+        return spoken_for(self.spoken(only)[0], item, k)
 
     def state(self) -> State:
         """Both filters."""
