@@ -28,7 +28,6 @@ _ROUNDS: Final = 200
 """With as many again the odds of planted places change by a tenth, and trees grown with them are no better."""
 
 _LEARNING: Final[dict[str, Any]] = {
-    "objective": "lambdarank",
     "num_leaves": 7,
     "learning_rate": 0.05,
     # An addition is drawn to 0 a little: it holds a place where hardly anything was played and leaves those alone that

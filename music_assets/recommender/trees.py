@@ -1,4 +1,4 @@
-"""How the trees of the second stage are grown: rounds and objective picked on listeners set apart.
+"""How the trees of the second stage are grown: for ranking (LambdaRank), shape and rounds picked on others set apart.
 
 What was shown teaches what listeners prefer, but also where it stood: the first place is played more whatever stands
 there. What places are worth is learnt first (`music_assets.recommender.places`) and then taken as given, so that the
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from music_assets.recommender.shown import Shown
 
 _APART: Final = 0.2
-"""Share of the listeners that pick rounds and objective."""
+"""Share of the listeners that pick shape and rounds."""
 
 _SEED: Final = 7
 _ROUNDS: Final = 600
@@ -34,7 +34,7 @@ _USUAL_ROUNDS: Final = 200
 
 _PATIENCE: Final = 50
 
-_GROWTHS: Final = 5.5
+_GROWTHS: Final = 3.5
 """Times that trees are grown within the seconds given: each shape, the chosen one on a quarter more, and some air."""
 
 _PACE: Final = 5e6
@@ -47,13 +47,12 @@ _FEWEST: Final = 50_000
 """Candidates that take part however short the time: they take a second."""
 
 _SHAPES: Final[tuple[dict[str, Any], ...]] = (
-    {"objective": "binary", "num_leaves": 7, "learning_rate": 0.05},
-    {"objective": "binary", "num_leaves": 31, "learning_rate": 0.03},
-    {"objective": "lambdarank", "num_leaves": 7, "learning_rate": 0.05},
-    {"objective": "lambdarank", "num_leaves": 31, "learning_rate": 0.03},
+    {"num_leaves": 7, "learning_rate": 0.05},
+    {"num_leaves": 31, "learning_rate": 0.03},
 )
 COMMON: Final[dict[str, Any]] = {
-    # Of lambdarank: pairs of which one is placed so high count. At LightGBM's 30, half of a list's candidates never do.
+    "objective": "lambdarank",
+    # Pairs of which one is placed so high count. At LightGBM's 30, half of a list's candidates never do.
     "lambdarank_truncation_level": 60,
     "min_data_in_leaf": 200,
     "lambda_l2": 10.0,
@@ -75,7 +74,7 @@ class Trees:
 
     Attributes:
         text: LightGBM's text form.
-        settings: objective, shape and rounds picked.
+        settings: shape and rounds picked.
         ndcg: on the listeners set apart.
         rivals: model to its own NDCG on the same listeners.
         gain: feature to its share of the splits' gain.
@@ -114,8 +113,8 @@ def grow(
         k: length of the list whose NDCG picks the settings.
         seconds: time for all of it, `_LEAST` at least: fewer listeners take part, and no shape grows longer than its
             share.
-        shown: what was shown to listeners, learnt from as well; then only pairs count, because that one thing is
-            played more often than another can be told from one answer, and how often things are played cannot.
+        shown: what was shown to listeners, learnt from as well. Only pairs count, because that one thing is played
+            more often than another can be told from one answer, and how often things are played cannot.
     """
     share, most = _share(seconds), affordable(seconds)
     if most < len(examples.label):
@@ -124,8 +123,7 @@ def grow(
     chosen = examples.drawn(_APART, _SEED)
     train, apart = examples.of(~chosen), examples.of(chosen)
     others = shown and shown.without(chosen)
-    shapes = [shape for shape in _SHAPES if shown is None or shape["objective"] == "lambdarank"]
-    tried = [_tried(shape, train, apart, names, _Stop(k, time.monotonic() + share), others) for shape in shapes]
+    tried = [_tried(shape, train, apart, names, _Stop(k, time.monotonic() + share), others) for shape in _SHAPES]
     ndcg, rounds, shape = max(tried, key=lambda each: each[0])
     booster = lightgbm.train({**COMMON, **shape, "eval_at": [k]}, _dataset(examples, names, shown), max(rounds, 1))
     gain = booster.feature_importance("gain")
