@@ -16,6 +16,7 @@ CONTENT: Final = "content"
 ARTIST_GRAPH: Final = "artist_graph"
 GF_CF: Final = "gf_cf"
 MULT_DAE: Final = "mult_dae"
+USER_KNN: Final = "user_knn"
 TWO_STAGE: Final = "two_stage"
 CONTEXT: Final = "context"
 """What brought an item that is there for where it is heard; no recipe."""
@@ -29,8 +30,8 @@ CANDIDATES: Final = (POPULARITY, *FIRST_STAGE, BPR, SESSION, CONTENT, ARTIST_GRA
 """All that is trained and measured daily; what proposes nothing is there to be compared with, content also for what
 nobody has heard."""
 
-STACKED: Final = (RP3BETA, ITEM_KNN, EASE, GF_CF, IALS, IALS_LOG, MULT_DAE)
-"""The same with a second iALS and an autoencoder, where no answer has to be quick: they cost 256 and 400 more numbers
-for each item.
+STACKED: Final = (RP3BETA, ITEM_KNN, USER_KNN, EASE, GF_CF, IALS, IALS_LOG, MULT_DAE)
+"""The same with a second iALS, an autoencoder and user-kNN, where no answer has to be quick and nothing is kept: they
+cost 256 and 400 more numbers for each item, and every history.
 
 Those that try settings quickest come first: each leaves what it did not need of its time to those that follow."""

@@ -22,6 +22,7 @@ from music_assets.recommender.models.knn import ItemKnn
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.models.session import Session
 from music_assets.recommender.models.spectral import Spectral
+from music_assets.recommender.models.user_knn import UserKnn
 from music_assets.recommender.models.walk import Walk
 from music_assets.recommender.names import (
     ARTIST_GRAPH,
@@ -36,6 +37,7 @@ from music_assets.recommender.names import (
     POPULARITY,
     RP3BETA,
     SESSION,
+    USER_KNN,
 )
 from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
@@ -245,6 +247,17 @@ def _knn(trial: optuna.Trial) -> Model:
     )
 
 
+def _user_knn(trial: optuna.Trial) -> Model:
+    return UserKnn(
+        rarity=trial.suggest_float("rarity", 0, 1),
+        own=trial.suggest_float("own", 0.2, 0.8),
+        shrink=trial.suggest_float("shrink", 0.01, 10, log=True),
+        sharpness=trial.suggest_float("sharpness", 1, 6),
+        hub=trial.suggest_float("hub", 0, 0.5),
+        keep=trial.suggest_int("keep", 50, 1600, log=True),
+    )
+
+
 def _spectral(trial: optuna.Trial) -> Model:
     return Spectral(
         rank=trial.suggest_int("rank", 16, 256, log=True),
@@ -296,6 +309,7 @@ _RECIPES: Final = {
         Recipe(IALS_LOG, Als(factors=256, ridge=0.03, weighting="log"), _als_log),
         Recipe(RP3BETA, Walk(), _walk),
         Recipe(ITEM_KNN, ItemKnn(), _knn),
+        Recipe(USER_KNN, UserKnn(), _user_knn),
         Recipe(GF_CF, Spectral(), _spectral),
         Recipe(MULT_DAE, Autoencoder(), _autoencoder),
         Recipe(BPR, Bpr()),

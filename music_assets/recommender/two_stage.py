@@ -20,6 +20,7 @@ from music_assets.recommender.models.factors import FactorModel
 from music_assets.recommender.models.neighbours import ItemModel
 from music_assets.recommender.models.session import SessionModel
 from music_assets.recommender.models.spectral import SpectralModel
+from music_assets.recommender.models.user_knn import UserKnnModel
 from music_assets.recommender.quick import LEAST_DEVIATION, FirstStage, Heard
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ SCORE: Final = "_score"
 """How the feature is called, after the model, that is the model's score."""
 
 FIRST_STAGE_KINDS: Final[dict[str, type[FittedModel]]] = {
-    kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel, SessionModel, AutoencoderModel)
+    kind.kind: kind for kind in (ItemModel, FactorModel, SpectralModel, SessionModel, AutoencoderModel, UserKnnModel)
 }
 
 _BELOW: Final = np.float32(-1e3)

@@ -28,6 +28,7 @@ from music_assets.recommender.models.neighbours import ItemModel, strongest
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.models.session import Session, discounts
 from music_assets.recommender.models.spectral import Spectral
+from music_assets.recommender.models.user_knn import UserKnn
 from music_assets.recommender.models.walk import Walk
 from music_assets.recommender.split import cutoff_of, split_at
 from streaming.errors import ConfigurationError
@@ -46,8 +47,9 @@ PERSONAL = [
     Content(),
     ArtistGraph(shrink=1),
 ]
-AUTOENCODER = Autoencoder(hidden=8, epochs=300, rate=0.01)
-MODELS = [Popularity(), Popularity(half_life_days=7), *PERSONAL, AUTOENCODER]
+WHOLE = [Autoencoder(hidden=8, epochs=300, rate=0.01), UserKnn(keep=3)]
+"""Those whose scores are no sum of what each item heard says by itself."""
+MODELS = [Popularity(), Popularity(half_life_days=7), *PERSONAL, *WHOLE]
 
 
 @pytest.fixture(params=MODELS, ids=repr)
@@ -56,7 +58,7 @@ def fitted(request: pytest.FixtureRequest) -> FittedModel:
     return model.fit(checkerboard())
 
 
-@pytest.fixture(params=[*PERSONAL, AUTOENCODER], ids=repr)
+@pytest.fixture(params=[*PERSONAL, *WHOLE], ids=repr)
 def personal(request: pytest.FixtureRequest) -> FittedModel:
     model: Model = request.param
     return model.fit(checkerboard())
@@ -289,6 +291,7 @@ def test_the_strongest_of_sparse_rows_are_those_of_dense_ones(keep: int, monkeyp
         Popularity(),
         Content(),
         Autoencoder(hidden=16, epochs=2),
+        UserKnn(),
     ],
     ids=repr,
 )
