@@ -11,7 +11,7 @@ from scipy import sparse
 
 from music_assets.bench import sar
 from music_assets.recommender.interactions import Counted
-from music_assets.recommender.stacking import FOLDS, able_to_judge, folds
+from music_assets.recommender.stacking import able_to_judge, folds
 from streaming.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _problem(train: Pairs, test: Pairs, source: str) -> Problem:
 def _held_back(pairs: Pairs) -> Problem:
     users, items = np.unique(pairs.user), np.unique(pairs.item)
     whole = Counted(tuple(str(item) for item in items), _matrix(pairs, users, items))
-    train, test = next(iter(folds(whole, FOLDS)))
+    train, test = next(iter(folds(whole, 5)))
     return Problem(train=train, test=test, rated=None, source="a fifth of each user's items, held back here")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
     from music_assets.recommender.trees import Trees
 
 FOLDS: Final = 5
-"""Parts of each listener's items; each in turn is what the models have not seen."""
+"""Parts of each listener's items; one picks the settings, each in turn is what the models have not seen."""
 
-_TUNING_SHARE: Final = 0.4
+_SMALL_FOLDS: Final = 10
+"""The same where `FOLDS` can be rated at least: the models then differ less from those that serve, fitted to the whole,
+and the trees are better for it. Fewer would give too few examples of what was heard."""
+
+_TUNING_SHARE: Final = 0.45
 """Of the time, for picking settings; what they cost then says how long the last fits and the judging will take."""
 
-_FOLDING_SHARE: Final = 0.7
+_FOLDING_SHARE: Final = 0.8
 """Of what is left between the two, for rating what was not seen; the rest grows trees."""
 
 _JUDGING: Final = 2.5
@@ -46,7 +51,7 @@ _MAX_LISTENERS: Final = 6000
 """Listeners of a fold whose candidates become examples."""
 
 _REPEATS: Final = 2
-"""Times that listens are dealt into folds: a small data set gives too few examples in one."""
+"""Times that listens are dealt into folds beside the first: a small data set gives too few examples in one."""
 
 _TRIALS: Final = 80
 _SEED: Final = 11
@@ -87,19 +92,20 @@ def stack(listening: Counted, *, k: int, seconds: float) -> Stacked:
         seconds: time for all of it and for judging afterwards; what is tried is fitted to it.
     """
     started = time.monotonic()
-    tuned = _tuned(next(folds(listening, FOLDS)), k, seconds * _TUNING_SHARE)
+    first = next(folds(listening, FOLDS))
+    tuned = _tuned(first, k, seconds * _TUNING_SHARE)
     plan = _Plan.of(tuned, listening.counts.shape[0])
+    begun = time.monotonic()
+    parts = [_rated(first, tuned)]
+    plan = plan.corrected(time.monotonic() - begun)
     ends = started + seconds - plan.last
-    folding = time.monotonic() + (ends - time.monotonic()) * _FOLDING_SHARE
-    parts: list[Examples] = []
-    for split in (split for repeat in range(_REPEATS) for split in folds(listening, FOLDS, seed=_SEED + repeat)):
+    folding = begun + (ends - begun) * _FOLDING_SHARE
+    for split in _others(listening, plan.more(parts, folding, ends)):
+        if not plan.more(parts, folding, ends):
+            break
         begun = time.monotonic()
         parts.append(_rated(split, tuned))
         plan = plan.corrected(time.monotonic() - begun)
-        # Another fold would take the time in which trees look at what there is.
-        enough = sum(len(part.label) for part in parts) >= affordable(ends - time.monotonic())
-        if enough or time.monotonic() + plan.fold > folding:
-            break
     ends = started + seconds - plan.last
     rated = Examples.joined(parts)
     trees = grow(rated, feature_names(list(tuned)), k=k, seconds=ends - time.monotonic())
@@ -138,6 +144,29 @@ class _Plan:
     def corrected(self, taken: float) -> _Plan:
         """Return it by what a fold took: what is still to come may be as wrong, but is not put lower."""
         return _Plan(taken, self.last * max(1.0, taken / max(self.fold, 1e-9)))
+
+    def more(self, parts: list[Examples], folding: float, ends: float) -> int:
+        """Return how many folds may still be rated.
+
+        Args:
+            parts: what was rated.
+            folding: when rating has to end.
+            ends: when the trees have to be grown: what they could not look at need not be rated.
+        """
+        now, rated, each = time.monotonic(), sum(len(part.label) for part in parts), len(parts[-1].label)
+        for number in range(_REPEATS * _SMALL_FOLDS):
+            late = now + (number + 1) * self.fold > folding
+            if late or rated + number * each >= affordable(ends - now - number * self.fold):
+                return number
+        return _REPEATS * _SMALL_FOLDS
+
+
+def _others(listening: Counted, number: int) -> Iterator[tuple[Counted, Any]]:
+    """Yield folds beside the first of all, smaller ones where there is time for so many that enough is apart."""
+    if number + 1 < FOLDS:
+        yield from islice(folds(listening, FOLDS), 1, None)
+    for repeat in range(1, _REPEATS + 1):
+        yield from folds(listening, _SMALL_FOLDS, seed=_SEED + repeat)
 
 
 def folds(listening: Counted, number: int, *, seed: int = _SEED) -> Iterator[tuple[Counted, Any]]:

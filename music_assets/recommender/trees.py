@@ -37,8 +37,8 @@ _PATIENCE: Final = 50
 _GROWTHS: Final = 3.5
 """Times that trees are grown within the seconds given: each shape, the chosen one on a quarter more, and some air."""
 
-_PACE: Final = 5e6
-"""Candidates times rounds that a second grows at the least; decides how many candidates may take part."""
+_PACE: Final = 8e6
+"""Candidates times rounds that a second of two quiet cores grows; decides how many candidates may take part."""
 
 _LEAST: Final = 10.0
 """Seconds that trees may take however late it is: cut short they are worse than the models they order."""

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from music_assets.recommender.examples import Examples
+from music_assets.recommender.interactions import Counted
 from music_assets.recommender.models.popularity import Popularity
 from music_assets.recommender.recipes import Part, Recipe, Tuned, sampled
-from music_assets.recommender.stacking import _Plan
+from music_assets.recommender.stacking import _others, _Plan, folds
 from music_assets.recommender.trees import grow
 from music_assets.recommender.two_stage import feature_names
 from tests.recommender.worlds import checkerboard, tastes
@@ -62,6 +63,33 @@ def test_the_last_fits_and_the_judging_are_foreseen() -> None:
     assert plan.last == pytest.approx(12 * 5 / 4 + 10_000 * 0.002 * 2.5)
     assert plan.corrected(2 * plan.fold).last == pytest.approx(2 * plan.last), "twice as slow as foreseen"
     assert plan.corrected(plan.fold / 2) == _Plan(plan.fold / 2, plan.last), "a quick fold promises nothing"
+
+
+def test_as_many_folds_are_rated_as_there_is_time_for_and_trees_can_look_at() -> None:
+    rated = Examples(
+        features=np.zeros((100_000, 1), dtype=np.float32),
+        label=np.zeros(100_000, dtype=np.int8),
+        group=np.full(1000, 100, dtype=np.int64),
+        relevant=np.ones(1000, dtype=np.int64),
+    )
+    now, quick = time.monotonic(), _Plan(fold=10, last=0)
+    assert quick.more([rated], now + 35, now + 10_000) == 3, "a fourth would end too late"
+    assert quick.more([rated], now - 1, now + 10_000) == 0
+    few = quick.more([rated], now + 200, now + 100)
+    assert 0 < few < 8, "what the trees could not look at is not rated"
+    assert quick.more([rated] * 12, now + 200, now + 100) == 0
+    assert quick.more([rated], float("inf"), float("inf")) == 20, "it ends"
+
+
+@pytest.mark.parametrize(("more", "apart"), [(0, 1 / 5), (3, 1 / 5), (4, 1 / 10), (20, 1 / 10)])
+def test_smaller_parts_are_apart_where_there_is_time_for_several(more: int, apart: float) -> None:
+    whole = tastes(listeners=300)
+    listening = Counted(whole.items, whole.counts)
+    first = next(folds(listening, 5))[1]
+    parts = [part for _, part in _others(listening, more)]
+    assert parts[0].nnz / whole.counts.nnz == pytest.approx(apart, abs=0.02)
+    assert all((part != first).nnz for part in parts), "the first is not rated again"
+    assert len(parts) == 20 + (4 if more < 4 else 0)
 
 
 def test_trees_end_with_their_time() -> None:
