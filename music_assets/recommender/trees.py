@@ -74,7 +74,7 @@ class Trees:
 
     Attributes:
         text: LightGBM's text form.
-        settings: shape and rounds picked.
+        settings: objective, shape and rounds picked.
         ndcg: on the listeners set apart.
         rivals: model to its own NDCG on the same listeners.
         gain: feature to its share of the splits' gain.
@@ -130,7 +130,7 @@ def grow(
     parts = gain / max(float(np.sum(gain)), 1e-9)
     return Trees(
         text=booster.model_to_string(),
-        settings={**shape, "rounds": rounds},
+        settings={"objective": COMMON["objective"], **shape, "rounds": rounds},
         ndcg=ndcg,
         rivals=_rivals(apart, names, k),
         gain={name: round(float(part), 4) for name, part in zip(names, parts, strict=True)},

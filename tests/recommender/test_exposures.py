@@ -161,6 +161,7 @@ def test_the_ranker_learns_from_what_was_shown_and_keeps_what_it_learnt(workshop
     assert told["plays"] >= 500
     assert told["answers"] <= shown.answers
     assert told["odds"]["1"] == 1 > told["odds"]["2"] > told["odds"]["5"] > 0
+    assert ranked.settings["trees"]["objective"] == "lambdarank"
     kept = read(workshop.root / "work" / TWO_STAGE, TWO_STAGE)
     assert kept.settings["shown"] == told, "a release writes these settings into its manifest"
     seen = ranking.shown_metadata(told)
